@@ -1,0 +1,23 @@
+//! dockerloader: an application in a container updates itself from an OCI registry, and always comes back.
+#![warn(missing_docs)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+pub mod digest;
+
+pub mod reference;
+
+pub mod layout;
+
+pub mod remedy;
+
+pub mod limits;
+
+pub mod clock;
+
+pub mod disk;
+
+pub mod config;
+
+pub mod control;
+
+pub mod status;

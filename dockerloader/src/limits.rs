@@ -1,0 +1,94 @@
+//! Every cap on untrusted input: its value and the name by which an error quotes it.
+
+/// A named cap. An error says the name, the cap and what was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// The name used in errors and in the documentation.
+    pub name: &'static str,
+    /// The largest value that is accepted.
+    pub max: u64,
+}
+
+/// A value went over its cap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{found} is over the limit {}, {}", .limit.name, .limit.max)]
+pub struct OverLimit {
+    /// Which cap.
+    pub limit: Limit,
+    /// The value found; for a stream that was cut off, the count at which it was.
+    pub found: u64,
+}
+
+impl Limit {
+    const fn new(name: &'static str, max: u64) -> Self {
+        Self { name, max }
+    }
+
+    /// `value`, if it is within the cap.
+    ///
+    /// # Errors
+    /// [`OverLimit`] with the cap's name and the value.
+    pub const fn check(self, value: u64) -> Result<u64, OverLimit> {
+        if value > self.max { Err(OverLimit { limit: self, found: value }) } else { Ok(value) }
+    }
+}
+
+/// All caps, with their defaults. Tests lower single ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a manifest or index (OCI distribution spec, "Pushing Manifests", asks registries for 4 MiB).
+    pub manifest_bytes: Limit,
+    /// Bytes of an image config.
+    pub config_bytes: Limit,
+    /// Bytes of a token answer.
+    pub token_bytes: Limit,
+    /// Bytes that are read of an error answer's body.
+    pub error_bytes: Limit,
+    /// Entries of an image index.
+    pub index_entries: Limit,
+    /// Layers of an image.
+    pub layers: Limit,
+    /// Bytes of one compressed layer.
+    pub layer_bytes: Limit,
+    /// Bytes of all files of an image, extracted.
+    pub tree_bytes: Limit,
+    /// Entries of one layer.
+    pub layer_entries: Limit,
+    /// Times that a layer may grow by decompression, looked at from 64 MiB on.
+    pub inflate_ratio: Limit,
+    /// Bytes of a path inside an image.
+    pub path_bytes: Limit,
+    /// Folders above a file inside an image.
+    pub path_depth: Limit,
+    /// Bytes of one PAX or GNU metadata record block.
+    pub pax_bytes: Limit,
+    /// Bytes of all extended attributes of one entry.
+    pub xattr_bytes: Limit,
+    /// Base-2 logarithm of the largest zstd window.
+    pub zstd_window_log: Limit,
+    /// Segments of one sparse file.
+    pub sparse_segments: Limit,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            manifest_bytes: Limit::new("manifest-bytes", 4 << 20),
+            config_bytes: Limit::new("config-bytes", 8 << 20),
+            token_bytes: Limit::new("token-bytes", 64 << 10),
+            error_bytes: Limit::new("error-bytes", 64 << 10),
+            index_entries: Limit::new("index-entries", 1000),
+            layers: Limit::new("layers", 500),
+            layer_bytes: Limit::new("layer-bytes", 64 << 30),
+            tree_bytes: Limit::new("tree-bytes", 128 << 30),
+            layer_entries: Limit::new("layer-entries", 5_000_000),
+            inflate_ratio: Limit::new("inflate-ratio", 200),
+            path_bytes: Limit::new("path-bytes", 4096),
+            path_depth: Limit::new("path-depth", 256),
+            pax_bytes: Limit::new("pax-bytes", 1 << 20),
+            xattr_bytes: Limit::new("xattr-bytes", 256 << 10),
+            zstd_window_log: Limit::new("zstd-window-log", 27),
+            sparse_segments: Limit::new("sparse-segments", 100_000),
+        }
+    }
+}
