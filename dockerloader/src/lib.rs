@@ -16,6 +16,8 @@ pub mod clock;
 
 pub mod disk;
 
+pub mod launch;
+
 pub mod config;
 
 pub mod control;
