@@ -23,3 +23,5 @@ pub mod config;
 pub mod control;
 
 pub mod status;
+
+pub mod slots;
