@@ -23,3 +23,10 @@ pub mod config;
 pub mod control;
 
 pub mod status;
+
+pub mod app;
+
+pub use app::{
+    Readiness, UpdateLoop, Updates, check_for_update, extend_trial, init_dockerloaded, is_cli_mode, is_trial,
+    mark_ready, restart, start_update_loop, status, watch_updates,
+};
