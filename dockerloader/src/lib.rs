@@ -26,9 +26,17 @@ pub mod status;
 
 pub mod slots;
 
+pub mod report;
+
 pub mod app;
 
 pub use app::{
     Readiness, UpdateLoop, Updates, check_for_update, extend_trial, init_dockerloaded, is_cli_mode, is_trial,
     mark_ready, restart, start_update_loop, status, watch_updates,
 };
+
+#[cfg(feature = "loader")]
+pub mod logging;
+
+#[cfg(feature = "loader")]
+pub mod cli;
