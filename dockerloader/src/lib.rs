@@ -23,3 +23,6 @@ pub mod config;
 pub mod control;
 
 pub mod status;
+
+#[cfg(feature = "loader")]
+pub mod manifest;
