@@ -100,6 +100,21 @@ impl Layout {
         self.storage().join("seals")
     }
 
+    /// `storage/v1/launch/sha256:<hex>`: how a version is started.
+    pub fn launch(&self, digest: &Digest) -> PathBuf {
+        self.launches().join(digest.to_string())
+    }
+
+    /// `storage/v1/launch`.
+    pub fn launches(&self) -> PathBuf {
+        self.storage().join("launch")
+    }
+
+    /// `supervisor.json`: the live supervisor's process id and control address.
+    pub fn supervisor_address(&self) -> PathBuf {
+        self.root.join("supervisor.json")
+    }
+
     /// One blob.
     pub fn blob(&self, digest: &Digest) -> PathBuf {
         self.blobs().join(digest.to_string())

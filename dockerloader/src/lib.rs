@@ -16,8 +16,13 @@ pub mod clock;
 
 pub mod disk;
 
+pub mod launch;
+
 pub mod config;
 
 pub mod control;
 
 pub mod status;
+
+#[cfg(feature = "loader")]
+pub mod manifest;
