@@ -18,6 +18,12 @@ pub mod disk;
 
 pub mod launch;
 
+#[cfg(feature = "loader")]
+pub mod progress;
+
+#[cfg(feature = "loader")]
+pub mod lock;
+
 pub mod config;
 
 pub mod control;
@@ -26,3 +32,6 @@ pub mod status;
 
 #[cfg(feature = "loader")]
 pub mod manifest;
+
+#[cfg(feature = "loader")]
+pub mod blobs;
