@@ -18,11 +18,23 @@ pub mod disk;
 
 pub mod launch;
 
+#[cfg(feature = "loader")]
+pub mod progress;
+
+#[cfg(feature = "loader")]
+pub mod lock;
+
 pub mod config;
 
 pub mod control;
 
 pub mod status;
+
+#[cfg(feature = "loader")]
+pub mod manifest;
+
+#[cfg(feature = "loader")]
+pub mod blobs;
 
 pub mod slots;
 
