@@ -1,9 +1,11 @@
 //! `cli`: the current version's own command line takes this process over.
 
-use std::ffi::{OsStr, OsString};
-use std::io;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -80,32 +82,54 @@ impl Call {
 
     /// Replaces this process; returns why it could not.
     fn execute(self) -> io::Error {
+        if let Err(error) = is_program(&self.program) {
+            return error;
+        }
+        let environment = self.environment(std::env::vars_os().collect(), std::env::current_exe().ok());
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).env("DOCKERLOADER_IMAGE_ROOT", &self.root);
-        for (name, value) in missing(self.defaults, |name| std::env::var_os(name).is_some()) {
-            command.env(name, value);
-        }
-        if let Ok(loader) = std::env::current_exe() {
-            command.env("DOCKERLOADER_BINARY", loader);
-        }
+        command.args(&self.arguments).env_clear().envs(environment);
         if let Some(directory) = &self.working_directory {
             command.current_dir(directory);
         }
         command.exec()
     }
+
+    /// The image's variables, over them this process's, over them what the loader says.
+    fn environment(
+        &self,
+        own: Vec<(OsString, OsString)>,
+        loader: Option<PathBuf>,
+    ) -> BTreeMap<OsString, OsString> {
+        let mut environment: BTreeMap<_, _> = self.defaults.iter().cloned().collect();
+        environment.extend(own);
+        environment.insert("DOCKERLOADER_IMAGE_ROOT".into(), self.root.clone().into());
+        environment.extend(loader.map(|loader| ("DOCKERLOADER_BINARY".into(), loader.into())));
+        environment
+    }
 }
 
-fn missing(
-    defaults: Vec<(OsString, OsString)>,
-    exists: impl Fn(&OsStr) -> bool,
-) -> impl Iterator<Item = (OsString, OsString)> {
-    defaults.into_iter().filter(move |(name, _)| !exists(name))
+/// Whether the kernel would know what to do with a file. `execvp` hands any other file to `/bin/sh` (POSIX, "exec"), which
+/// would run a damaged program as a script.
+fn is_program(path: &Path) -> io::Result<()> {
+    let mut head = Vec::new();
+    match File::open(path) {
+        Ok(file) => file.take(4).read_to_end(&mut head)?,
+        // One may execute what one may not read.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if head.starts_with(b"#!") || head.starts_with(b"\x7fELF") {
+        Ok(())
+    } else {
+        Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "neither an ELF program nor a script that begins with #!",
+        ))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::digest::Digest;
 
@@ -125,7 +149,17 @@ mod tests {
         assert_eq!(call.program, root.join("usr/bin/python3"));
         assert_eq!(call.arguments, ["app.py", "cli", "user", "add"]);
         assert_eq!(call.working_directory, Some(root.join("srv")));
-        let added: Vec<_> = missing(call.defaults, |name| name == "A").collect();
-        assert_eq!(added, [("B".into(), "image".into())], "the operator wins");
+        let environment =
+            call.environment(vec![("A".into(), "operator".into())], Some("/dockerloader".into()));
+        let pairs: Vec<_> = environment.iter().map(|(name, value)| (name.to_str(), value.to_str())).collect();
+        assert_eq!(
+            pairs,
+            [
+                (Some("A"), Some("operator")),
+                (Some("B"), Some("image")),
+                (Some("DOCKERLOADER_BINARY"), Some("/dockerloader")),
+                (Some("DOCKERLOADER_IMAGE_ROOT"), root.to_str()),
+            ]
+        );
     }
 }

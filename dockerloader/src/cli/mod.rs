@@ -22,6 +22,8 @@ mod current;
 
 mod documents;
 
+mod progress;
+
 use std::ffi::OsString;
 use std::path::Path;
 
