@@ -21,3 +21,6 @@ pub mod config;
 pub mod control;
 
 pub mod status;
+
+#[cfg(feature = "loader")]
+pub mod tree;
