@@ -188,13 +188,12 @@ impl<R: BufRead> Archive<R> {
             }
             let (segments, rest) = block.split_at(504);
             let before = self.parts.sparse.len();
-            sparse::add_old_gnu(&mut self.parts.sparse, segments, &self.limits)
-                .and_then(|()| match self.parts.sparse.len() {
-                    // A block without a segment would let the map go on for ever.
-                    after if after == before => Err(Rule::Sparse("an empty continuation")),
-                    _ => Ok(()),
-                })
-                .map_err(|rule| self.refuse(rule))?;
+            let mut added = sparse::add_old_gnu(&mut self.parts.sparse, segments, &self.limits);
+            if self.parts.sparse.len() == before {
+                // Blocks without a segment would let the map go on for ever.
+                added = added.and(Err(Rule::Sparse("an empty continuation")));
+            }
+            added.map_err(|rule| self.refuse(rule))?;
             more = rest.first().is_some_and(|&byte| byte != 0);
         }
         Ok(())

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
-use super::entry::{Attributes, Xattr};
+use super::entry::{Attributes, OwnedXattr, Xattr};
 use super::error::Error;
 use super::path::quote;
 use super::pax::Timestamp;
@@ -208,7 +208,7 @@ impl Target<'_> {
 }
 
 /// Borrows the stored attributes of a directory as those of an entry.
-pub(super) fn borrowed(xattrs: &[(Box<[u8]>, Box<[u8]>)]) -> Vec<Xattr<'_>> {
+pub(super) fn borrowed(xattrs: &[OwnedXattr]) -> Vec<Xattr<'_>> {
     xattrs.iter().map(|(name, value)| (Cow::Borrowed(&**name), Cow::Borrowed(&**value))).collect()
 }
 

@@ -35,6 +35,9 @@ pub struct Entry<'a> {
 /// Name and value of an extended attribute.
 pub type Xattr<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
 
+/// The same, on its own.
+pub(super) type OwnedXattr = (Box<[u8]>, Box<[u8]>);
+
 /// Mode, owner and modification time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Attributes {

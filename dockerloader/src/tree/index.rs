@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::limits::Limits;
 
-use super::entry::Attributes;
+use super::entry::{Attributes, OwnedXattr};
 use super::path::components;
 use super::refusal::Rule;
 
@@ -61,7 +61,7 @@ pub(super) struct Directory {
     pub(super) name: Box<[u8]>,
     pub(super) children: BTreeMap<Box<[u8]>, Child>,
     /// To be set with the attributes, when all layers are applied.
-    pub(super) pending_xattrs: Vec<(Box<[u8]>, Box<[u8]>)>,
+    pub(super) pending_xattrs: Vec<OwnedXattr>,
     depth: u64,
 }
 

@@ -181,7 +181,6 @@ pub struct Records<'a> {
 
 impl Records<'_> {
     /// The next record.
-    #[expect(clippy::should_implement_trait, reason = "a record borrows the path's buffer from here")]
     pub fn next(&mut self) -> Option<Record<'_>> {
         self.read()?
     }

@@ -8,6 +8,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::attributes::{hash_xattrs, mtime_of};
+use super::entry::OwnedXattr;
 use super::seal::{Record, RecordKind, Seal};
 
 /// How closely to look.
@@ -320,7 +321,7 @@ fn is_of_kind(kind: RecordKind<'_>, stat: &Stat) -> bool {
 }
 
 /// Names and values, sorted by name.
-fn list_xattrs(fd: &OwnedFd) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Errno> {
+fn list_xattrs(fd: &OwnedFd) -> Result<Vec<OwnedXattr>, Errno> {
     let mut names = vec![0; rustix::fs::flistxattr(fd, &mut [0u8; 0])?];
     let length = rustix::fs::flistxattr(fd, &mut names[..])?;
     names.truncate(length);
@@ -329,7 +330,7 @@ fn list_xattrs(fd: &OwnedFd) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Errno> {
         let mut value = vec![0; rustix::fs::fgetxattr(fd, name, &mut [0u8; 0])?];
         let length = rustix::fs::fgetxattr(fd, name, &mut value[..])?;
         value.truncate(length);
-        pairs.push((name.to_vec(), value));
+        pairs.push((name.into(), value.into_boxed_slice()));
     }
     pairs.sort();
     Ok(pairs)
