@@ -113,7 +113,7 @@ impl<R: BufRead> Archive<R> {
         let checked = header
             .verify_checksum()
             .and_then(|()| Ok(self.limits.layer_entries.check(self.headers)?))
-            .and_then(|_| Ok(header.type_flag()));
+            .map(|_| header.type_flag());
         match checked.map_err(|rule| self.refuse(rule))? {
             flag @ (b'x' | b'L' | b'K') => self.read_extension(flag)?,
             b'g' => self.read_global()?,

@@ -89,7 +89,7 @@ mod tests {
         for bad in [
             b"path=a\n".as_slice(),
             b"0 path=a\n",
-            b"10 path=a\n",
+            b"11 path=a\n",
             b"8 path=a\n",
             b"6 path\n",
             b"4 =\n",
