@@ -36,6 +36,9 @@ pub mod manifest;
 #[cfg(feature = "loader")]
 pub mod blobs;
 
+#[cfg(feature = "loader")]
+pub mod tree;
+
 pub mod slots;
 
 pub mod report;

@@ -12,8 +12,10 @@ use std::thread::JoinHandle;
 use dockerloader::control::{Reply, Request};
 use dockerloader::digest::Digest;
 use dockerloader::layout::{Layout, Slot};
+use dockerloader::limits::Limits;
 use dockerloader::remedy::Remedy;
 use dockerloader::status::Status;
+use dockerloader::tree::Extraction;
 
 const OLD: Digest = Digest::from_bytes([0xaa; 32]);
 const NEW: Digest = Digest::from_bytes([0xbb; 32]);
@@ -285,4 +287,34 @@ fn help_completions_and_manual_pages_come_from_one_definition() {
     assert_eq!(ground.run(&["man", pages.path().to_str().unwrap()], &[]).code, Some(0));
     assert!(fs::read_to_string(pages.path().join("dockerloader.1")).unwrap().contains("rollback"));
     assert!(pages.path().join("dockerloader-status.1").exists());
+}
+
+#[test]
+fn verify_tells_what_was_changed_since_the_extraction() {
+    let ground = Ground::new();
+    assert!(ground.run(&["verify"], &[]).stdout.contains("no version"));
+    ground.version(NEW, Slot::Current, "one");
+    let unsealed = ground.run(&["verify"], &[]);
+    assert_eq!(unsealed.code, Some(1), "{}", unsealed.stderr);
+    assert!(unsealed.stdout.contains("seals/"), "{}", unsealed.stdout);
+
+    let other = ground.layout.tree(&OLD);
+    fs::create_dir_all(&other).unwrap();
+    let archive = [0; 1024];
+    let mut extraction = Extraction::new(&other, Limits::default(), |_: u64| {}).unwrap();
+    extraction.apply(&archive[..], None).unwrap();
+    let sealed = extraction.finish().unwrap();
+    fs::create_dir_all(ground.layout.seals()).unwrap();
+    fs::write(ground.layout.seal(&OLD), sealed.seal.as_bytes()).unwrap();
+    let intact = ground.run(&["verify", "--full", "aaaa"], &[]);
+    assert_eq!(
+        (intact.code, &*intact.stdout),
+        (Some(0), "aaaaaaaaaaaa: intact, 1 paths\n"),
+        "{}",
+        intact.stderr
+    );
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o700)).unwrap();
+    let changed = ground.run(&["verify", "aaaa", "--json"], &[]);
+    assert_eq!(changed.code, Some(1));
+    assert!(changed.stdout.contains("has another mode"), "{}", changed.stdout);
 }

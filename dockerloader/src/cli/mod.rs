@@ -24,6 +24,8 @@ mod documents;
 
 mod progress;
 
+mod verify;
+
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -94,7 +96,8 @@ fn perform(command: Option<Command>, context: &Context) -> Result<i32, Failure> 
         Some(Command::Cli { arguments }) => current::run(context, &arguments)?,
         Some(Command::Completions { shell }) => documents::completions(shell)?,
         Some(Command::Man { directory }) => documents::manual(&directory)?,
-        Some(Command::Pull { .. } | Command::Verify { .. } | Command::Gc { .. }) => {
+        Some(Command::Verify { full, digest, json }) => verify::run(context, full, digest.as_ref(), json)?,
+        Some(Command::Pull { .. } | Command::Gc { .. }) => {
             return Err(Failure::new(Exit::Internal, "not wired"));
         }
     };
