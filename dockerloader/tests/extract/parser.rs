@@ -142,12 +142,12 @@ fn the_end_may_be_short_or_long() {
 fn truncation_is_noticed_anywhere() {
     let archive = Layer::new().pax(&[("path", b"long")]).file("f", "x".repeat(1000)).0;
     // At 512-byte steps that end between entries, a plain archive is complete.
-    for cut in (1..archive.len()).filter(|cut| *cut != 1024) {
+    for cut in (1..archive.len()).step_by(39).filter(|cut| *cut != 1024) {
         let result = Sandbox::new().extract(&[archive[..cut].to_vec()]);
         assert!(matches!(result, Err(Error::Truncated(_))), "cut at {cut}: {result:?}");
     }
     for compressed in [gzip(&archive), zstd(&archive)] {
-        for cut in 7..compressed.len() {
+        for cut in (7..compressed.len()).step_by(5) {
             let error = Sandbox::new().extract(&[compressed[..cut].to_vec()]).unwrap_err();
             assert_eq!(error.remedy(), Remedy::Corrupt, "cut at {cut}: {error}");
         }

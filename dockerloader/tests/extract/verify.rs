@@ -23,8 +23,10 @@ fn sample() -> (Sandbox, Seal) {
     (sandbox, seal)
 }
 
+type Found = Vec<(String, Problem)>;
+
 /// What is found after `change`: quickly, and in full.
-fn findings(change: impl Fn(&Path)) -> (Vec<(String, Problem)>, Vec<(String, Problem)>) {
+fn findings(change: impl Fn(&Path)) -> (Found, Found) {
     let (sandbox, seal) = sample();
     change(&sandbox.root);
     let find = |depth| {
@@ -37,7 +39,7 @@ fn findings(change: impl Fn(&Path)) -> (Vec<(String, Problem)>, Vec<(String, Pro
     (find(Depth::Quick), find(Depth::Full))
 }
 
-fn found(list: &[(&str, Problem)]) -> Vec<(String, Problem)> {
+fn found(list: &[(&str, Problem)]) -> Found {
     list.iter().map(|(path, problem)| ((*path).to_owned(), *problem)).collect()
 }
 
