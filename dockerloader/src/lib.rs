@@ -26,3 +26,6 @@ pub mod status;
 
 #[cfg(feature = "loader")]
 pub mod manifest;
+
+#[cfg(feature = "loader")]
+pub mod registry;
