@@ -18,6 +18,12 @@ pub mod disk;
 
 pub mod launch;
 
+#[cfg(feature = "loader")]
+pub mod progress;
+
+#[cfg(feature = "loader")]
+pub mod lock;
+
 pub mod config;
 
 pub mod control;
@@ -29,3 +35,26 @@ pub mod manifest;
 
 #[cfg(feature = "loader")]
 pub mod registry;
+
+#[cfg(feature = "loader")]
+pub mod blobs;
+
+#[cfg(feature = "loader")]
+pub mod tree;
+
+pub mod slots;
+
+pub mod report;
+
+pub mod app;
+
+pub use app::{
+    Readiness, UpdateLoop, Updates, check_for_update, extend_trial, init_dockerloaded, is_cli_mode, is_trial,
+    mark_ready, restart, start_update_loop, status, watch_updates,
+};
+
+#[cfg(feature = "loader")]
+pub mod logging;
+
+#[cfg(feature = "loader")]
+pub mod cli;
