@@ -34,6 +34,9 @@ pub mod status;
 pub mod manifest;
 
 #[cfg(feature = "loader")]
+pub mod registry;
+
+#[cfg(feature = "loader")]
 pub mod blobs;
 
 #[cfg(feature = "loader")]
