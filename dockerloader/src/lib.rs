@@ -24,6 +24,8 @@ pub mod control;
 
 pub mod status;
 
+pub mod slots;
+
 pub mod app;
 
 pub use app::{

@@ -48,14 +48,11 @@ enum Command {
 fn main() -> ExitCode {
     let done = interrupt::watch().and_then(|()| match Arguments::parse().command {
         Command::Test(arguments) => test::run(&arguments),
-        Command::Services => services::hold(),
-        Command::Image(arguments) => images::build_for_release(&arguments),
+        Command::Services => services::hold().map(|()| ExitCode::SUCCESS),
+        Command::Image(arguments) => images::build_for_release(&arguments).map(|()| ExitCode::SUCCESS),
     });
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("xtask: {failure}");
-            ExitCode::FAILURE
-        }
-    }
+    done.unwrap_or_else(|failure| {
+        eprintln!("xtask: {failure}");
+        ExitCode::FAILURE
+    })
 }
