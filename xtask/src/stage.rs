@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::count::Count;
 use crate::failure::Failure;
+use crate::interrupt;
 
 /// How a stage ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +40,11 @@ impl Stages {
         println!("\n== {name}");
         let began = Instant::now();
         let mut tests = Count::default();
-        let verdict = stage(&mut tests).unwrap_or_else(|failure| Verdict::Failed(failure.to_string()));
+        let verdict = if interrupt::interrupted() {
+            Verdict::Skipped("interrupted".into())
+        } else {
+            stage(&mut tests).unwrap_or_else(|failure| Verdict::Failed(failure.to_string()))
+        };
         match &verdict {
             Verdict::Passed => {}
             Verdict::Failed(reason) => println!("{name} failed: {reason}"),
