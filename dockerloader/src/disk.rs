@@ -140,6 +140,20 @@ impl Disk for RealDisk {
     }
 }
 
+/// Makes a file's bytes durable.
+///
+/// # Errors
+/// Of `fsync(2)`: the bytes must then be taken for lost, since a second try may say that all is well.
+#[expect(clippy::disallowed_methods, reason = "this is disk.rs")]
+pub fn sync_file(file: &File) -> io::Result<()> {
+    file.sync_all()
+}
+
+/// Whether an error means that the disk, or a quota on it, is full.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// Puts `bytes` at `path` so that a reader, also one after a crash, sees the old bytes or the new ones and nothing between.
 ///
 /// # Errors

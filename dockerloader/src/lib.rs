@@ -18,13 +18,30 @@ pub mod disk;
 
 pub mod launch;
 
+#[cfg(feature = "loader")]
+pub mod progress;
+
+#[cfg(feature = "loader")]
+pub mod lock;
+
 pub mod config;
 
 pub mod control;
 
 pub mod status;
 
+#[cfg(feature = "loader")]
+pub mod manifest;
+
+#[cfg(feature = "loader")]
+pub mod blobs;
+
+#[cfg(feature = "loader")]
+pub mod tree;
+
 pub mod slots;
+
+pub mod report;
 
 pub mod app;
 
@@ -32,3 +49,9 @@ pub use app::{
     Readiness, UpdateLoop, Updates, check_for_update, extend_trial, init_dockerloaded, is_cli_mode, is_trial,
     mark_ready, restart, start_update_loop, status, watch_updates,
 };
+
+#[cfg(feature = "loader")]
+pub mod logging;
+
+#[cfg(feature = "loader")]
+pub mod cli;

@@ -17,3 +17,11 @@ pub enum Remedy {
     /// Something on this machine must be changed by a person (permissions, a wrong setting, credentials).
     Local,
 }
+
+impl Remedy {
+    /// What helps against an error of the file system: a person, where rights or the mount are wrong; else time.
+    pub fn of_io(error: &std::io::Error) -> Self {
+        use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+        if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem) { Self::Local } else { Self::Later }
+    }
+}
