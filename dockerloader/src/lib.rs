@@ -35,3 +35,9 @@ pub mod manifest;
 
 #[cfg(feature = "loader")]
 pub mod blobs;
+
+#[cfg(feature = "loader")]
+pub mod pull;
+
+#[cfg(feature = "loader")]
+pub mod gc;
