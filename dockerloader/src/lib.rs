@@ -41,3 +41,5 @@ pub mod pull;
 
 #[cfg(feature = "loader")]
 pub mod gc;
+
+pub mod registry;
