@@ -43,3 +43,5 @@ pub mod pull;
 pub mod gc;
 
 pub mod registry;
+
+pub mod tree;

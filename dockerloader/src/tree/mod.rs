@@ -1,0 +1,59 @@
+//! From layers to a file system, and from a file system to the certainty that it is still the same.
+//!
+//! ```text
+//! blob -> decompress -> (pipeline: SHA-256) -> archive -> entry | refusal     pure from here down to the overlay
+//!                                                  |
+//!                     index (the tree in memory) + overlay (whiteouts)
+//!                                                  |
+//!                     write, attributes (the disk, by open directories)  ->  seal  ->  verify
+//! ```
+//!
+//! Nothing is ever written outside the tree. Paths are resolved in memory, in the tree that was extracted so far; the
+//! kernel only ever sees one name in one open directory, and is told to follow nothing.
+
+mod path;
+
+mod refusal;
+
+mod header;
+
+mod pax;
+
+mod sparse;
+
+mod entry;
+
+mod archive;
+
+mod decompress;
+
+mod pipeline;
+
+mod index;
+
+mod overlay;
+
+mod warning;
+
+mod attributes;
+
+mod write;
+
+mod extraction;
+
+mod seal;
+
+mod verify;
+
+mod error;
+
+pub use self::entry::{Attributes, Entry, Kind, Skip, Xattr};
+pub use self::error::Error;
+pub use self::extraction::{Extracted, Extraction};
+pub use self::path::RelativePath;
+pub use self::pax::Timestamp;
+pub use self::refusal::{Refusal, Rule};
+pub use self::seal::{Seal, SealError};
+pub use self::sparse::Segment;
+pub use self::verify::{Depth, Finding, Problem, verify};
+pub use self::warning::{Warning, WarningKind};

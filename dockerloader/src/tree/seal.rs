@@ -1,0 +1,387 @@
+//! What a tree was when it was extracted: every path with its attributes, and the BLAKE3 of every file.
+//!
+//! ```text
+//! "dockerloader-seal\n"  version: u32  records: u64  record*  BLAKE3 of all before: [u8; 32]
+//! record: shared: u32  rest: bytes         the path; it begins like the previous one
+//!         kind: u8  mode uid gid: u32  seconds: i64  nanoseconds: u32  xattrs: 0 | 1 [u8; 32]
+//!         file: size: u64  hash: [u8; 32]  group: u32      names of one inode have the same group, sole names 0
+//!         symlink: target: bytes           devices: major minor: u32
+//! bytes:  length: u32  the bytes           all numbers little-endian
+//! ```
+//!
+//! Records are in depth-first order, names of a folder sorted: a folder comes before what is in it.
+
+use super::entry::Attributes;
+use super::index::{Content, Index, InodeId};
+use super::pax::Timestamp;
+
+const MAGIC: &[u8; 18] = b"dockerloader-seal\n";
+const VERSION: u32 = 1;
+const CHECKSUM: usize = 32;
+const PREAMBLE: usize = MAGIC.len() + 4 + 8;
+
+/// The seal of a tree, in the form that is stored.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Seal {
+    bytes: Vec<u8>,
+}
+
+/// A stored seal cannot be used: the tree counts as unsealed and is to be extracted again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealError {
+    /// Not a seal at all, or cut off in its first bytes.
+    #[error("the file is no seal of an extracted tree; the tree has to be extracted again")]
+    Magic,
+    /// A seal of another format.
+    #[error("the seal has format version {0}, not {VERSION}; the tree has to be extracted again")]
+    Version(u32),
+    /// Torn or changed.
+    #[error("the seal's checksum does not match its contents; the tree has to be extracted again")]
+    Checksum,
+    /// The checksum is right, but the records make no sense.
+    #[error("record {0} of the seal is malformed; the tree has to be extracted again")]
+    Record(u64),
+}
+
+impl SealError {
+    /// What helps: always to extract the tree again.
+    pub const fn remedy(&self) -> crate::remedy::Remedy {
+        crate::remedy::Remedy::Corrupt
+    }
+}
+
+/// One path of a sealed tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Relative to the tree, without slashes around it; empty for the root.
+    pub path: &'a [u8],
+    /// What it is.
+    pub kind: RecordKind<'a>,
+    /// Mode, owner and time as they are on the disk.
+    pub attributes: Attributes,
+    /// Hash over the extended attributes that were set; `None` when there were none.
+    pub xattrs: Option<[u8; 32]>,
+}
+
+/// What a path of a sealed tree is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordKind<'a> {
+    /// A folder.
+    Directory,
+    /// A regular file.
+    File {
+        /// Its size.
+        size: u64,
+        /// BLAKE3 of its contents.
+        hash: [u8; 32],
+        /// Names of one file have the same number; 0 for a file with one name.
+        group: u32,
+    },
+    /// A symbolic link.
+    Symlink {
+        /// Its target.
+        target: &'a [u8],
+    },
+    /// A character device.
+    CharDevice {
+        /// Major number.
+        major: u32,
+        /// Minor number.
+        minor: u32,
+    },
+    /// A block device.
+    BlockDevice {
+        /// Major number.
+        major: u32,
+        /// Minor number.
+        minor: u32,
+    },
+    /// A named pipe.
+    Fifo,
+}
+
+impl Seal {
+    /// The seal of a finished tree.
+    pub(super) fn new(index: &Index) -> Self {
+        let mut encoder = Encoder { bytes: Vec::new(), previous: Vec::new(), records: 0 };
+        encoder.bytes.extend_from_slice(MAGIC);
+        encoder.number(VERSION);
+        encoder.bytes.extend_from_slice(&[0; 8]);
+        encoder.add(index, Index::ROOT, &mut Vec::new());
+        let Encoder { mut bytes, records, .. } = encoder;
+        if let Some(count) = bytes.get_mut(PREAMBLE - 8..PREAMBLE) {
+            count.copy_from_slice(&records.to_le_bytes());
+        }
+        let checksum = blake3::hash(&bytes);
+        bytes.extend_from_slice(checksum.as_bytes());
+        Self { bytes }
+    }
+
+    /// The bytes to store.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// A seal from its stored bytes.
+    ///
+    /// # Errors
+    /// When they are not exactly what was stored, or of another format version.
+    pub fn parse(bytes: Vec<u8>) -> Result<Self, SealError> {
+        let mut start = Decoder(bytes.strip_prefix(MAGIC).ok_or(SealError::Magic)?);
+        match start.number().ok_or(SealError::Magic)? {
+            VERSION => {}
+            other => return Err(SealError::Version(other)),
+        }
+        let split = bytes.len().checked_sub(CHECKSUM).and_then(|at| bytes.split_at_checked(at));
+        let (contents, checksum) = split.ok_or(SealError::Checksum)?;
+        if blake3::hash(contents).as_bytes() != checksum {
+            return Err(SealError::Checksum);
+        }
+        let seal = Self { bytes };
+        let mut records = seal.records();
+        let mut count = 0;
+        while let Some(record) = records.read() {
+            record.ok_or(SealError::Record(count))?;
+            count += 1;
+        }
+        if count == seal.len() && count > 0 { Ok(seal) } else { Err(SealError::Record(count)) }
+    }
+
+    /// Paths in the tree, the root included.
+    pub fn len(&self) -> u64 {
+        let count = self.bytes.get(PREAMBLE - 8..PREAMBLE).and_then(|bytes| bytes.first_chunk());
+        count.map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    }
+
+    /// Never: a tree has a root.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The records, in order.
+    pub fn records(&self) -> Records<'_> {
+        let end = self.bytes.len().saturating_sub(CHECKSUM);
+        Records { decoder: Decoder(self.bytes.get(PREAMBLE..end).unwrap_or_default()), path: Vec::new() }
+    }
+}
+
+impl std::fmt::Debug for Seal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Seal({} records, {} bytes)", self.len(), self.bytes.len())
+    }
+}
+
+/// Goes through the records of a [`Seal`]; not an `Iterator`, since all paths share one buffer.
+#[derive(Debug)]
+pub struct Records<'a> {
+    decoder: Decoder<'a>,
+    path: Vec<u8>,
+}
+
+impl Records<'_> {
+    /// The next record.
+    pub fn next(&mut self) -> Option<Record<'_>> {
+        self.read()?
+    }
+
+    /// `None` at the end, `Some(None)` for a malformed record.
+    fn read(&mut self) -> Option<Option<Record<'_>>> {
+        (!self.decoder.0.is_empty()).then(|| self.record())
+    }
+
+    fn record(&mut self) -> Option<Record<'_>> {
+        let Self { decoder, path } = self;
+        let shared = usize::try_from(decoder.number()?).ok()?;
+        let rest = decoder.bytes()?;
+        (shared <= path.len()).then_some(())?;
+        path.truncate(shared);
+        path.extend_from_slice(rest);
+        let kind = decoder.byte()?;
+        let attributes = Attributes {
+            mode: decoder.number()?,
+            uid: decoder.number()?,
+            gid: decoder.number()?,
+            mtime: Timestamp {
+                seconds: i64::from_le_bytes(*decoder.array()?),
+                nanoseconds: decoder.number()?,
+            },
+        };
+        let xattrs = match decoder.byte()? {
+            0 => None,
+            1 => Some(*decoder.array()?),
+            _ => return None,
+        };
+        let kind = match kind {
+            b'd' => RecordKind::Directory,
+            b'f' => RecordKind::File {
+                size: u64::from_le_bytes(*decoder.array()?),
+                hash: *decoder.array()?,
+                group: decoder.number()?,
+            },
+            b'l' => RecordKind::Symlink { target: decoder.bytes()? },
+            b'c' => RecordKind::CharDevice { major: decoder.number()?, minor: decoder.number()? },
+            b'b' => RecordKind::BlockDevice { major: decoder.number()?, minor: decoder.number()? },
+            b'p' => RecordKind::Fifo,
+            _ => return None,
+        };
+        Some(Record { path, kind, attributes, xattrs })
+    }
+}
+
+#[derive(Debug)]
+struct Decoder<'a>(&'a [u8]);
+
+impl<'a> Decoder<'a> {
+    fn array<const N: usize>(&mut self) -> Option<&'a [u8; N]> {
+        let (array, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(array)
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        self.array::<1>().map(|[byte]| *byte)
+    }
+
+    fn number(&mut self) -> Option<u32> {
+        self.array().map(|bytes| u32::from_le_bytes(*bytes))
+    }
+
+    fn bytes(&mut self) -> Option<&'a [u8]> {
+        let length = usize::try_from(self.number()?).ok()?;
+        let (bytes, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(bytes)
+    }
+}
+
+struct Encoder {
+    bytes: Vec<u8>,
+    previous: Vec<u8>,
+    records: u64,
+}
+
+impl Encoder {
+    /// Depth first; the depth of the index is capped.
+    fn add(&mut self, index: &Index, id: InodeId, path: &mut Vec<u8>) {
+        let Some(inode) = index.get(id) else { return };
+        let kind = match &inode.content {
+            Content::Directory(_) => b'd',
+            Content::File { .. } => b'f',
+            Content::Symlink { .. } => b'l',
+            Content::CharDevice { .. } => b'c',
+            Content::BlockDevice { .. } => b'b',
+            Content::Fifo => b'p',
+            Content::Free => return,
+        };
+        self.records += 1;
+        self.path(path);
+        self.bytes.push(kind);
+        let Attributes { mode, uid, gid, mtime } = inode.attributes;
+        [mode, uid, gid].into_iter().for_each(|number| self.number(number));
+        self.bytes.extend_from_slice(&mtime.seconds.to_le_bytes());
+        self.number(mtime.nanoseconds);
+        self.bytes.push(u8::from(inode.xattrs.is_some()));
+        self.bytes.extend_from_slice(inode.xattrs.as_deref().map_or(&[], |hash| hash));
+        match &inode.content {
+            Content::Directory(directory) => {
+                for (name, child) in &directory.children {
+                    let length = path.len();
+                    if length > 0 {
+                        path.push(b'/');
+                    }
+                    path.extend_from_slice(name);
+                    self.add(index, child.inode, path);
+                    path.truncate(length);
+                }
+            }
+            Content::File { size, hash } => {
+                self.bytes.extend_from_slice(&size.to_le_bytes());
+                self.bytes.extend_from_slice(hash);
+                // The root is inode 0, so a file's number is never 0.
+                self.number(if inode.links > 1 { id.number() } else { 0 });
+            }
+            Content::Symlink { target } => self.text(target),
+            Content::CharDevice { major, minor } | Content::BlockDevice { major, minor } => {
+                self.number(*major);
+                self.number(*minor);
+            }
+            Content::Fifo | Content::Free => {}
+        }
+    }
+
+    fn path(&mut self, path: &[u8]) {
+        let shared = self.previous.iter().zip(path).take_while(|(a, b)| a == b).count();
+        self.number(u32::try_from(shared).unwrap_or(u32::MAX));
+        self.text(path.get(shared..).unwrap_or_default());
+        self.previous.clear();
+        self.previous.extend_from_slice(path);
+    }
+
+    fn number(&mut self, number: u32) {
+        self.bytes.extend_from_slice(&number.to_le_bytes());
+    }
+
+    fn text(&mut self, text: &[u8]) {
+        self.number(u32::try_from(text.len()).unwrap_or(u32::MAX));
+        self.bytes.extend_from_slice(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Limits;
+
+    fn sample() -> Seal {
+        let mut index = Index::new(&Limits::default());
+        let mtime = Timestamp { seconds: -2, nanoseconds: 5 };
+        let attributes = Attributes { mode: 0o4755, uid: 1, gid: 2, mtime };
+        let folder = index.insert(Index::ROOT, b"etc", 0, attributes, Index::new_directory());
+        let file = Content::File { size: 3, hash: [7; 32] };
+        let file = index.insert(folder, b"passwd", 0, attributes, file);
+        index.link(folder, b"passwd-", 0, file);
+        index.get_mut(file).unwrap().xattrs = Some(Box::new([9; 32]));
+        index.insert(folder, b"\xff", 0, attributes, Content::Symlink { target: b"x"[..].into() });
+        index.insert(Index::ROOT, b"etc.d", 0, attributes, Content::Fifo);
+        index.insert(Index::ROOT, b"null", 0, attributes, Content::CharDevice { major: 1, minor: 3 });
+        Seal::new(&index)
+    }
+
+    #[test]
+    fn what_is_sealed_is_read_again() {
+        let seal = Seal::parse(sample().as_bytes().to_vec()).unwrap();
+        let mut records = seal.records();
+        let mut paths = Vec::new();
+        let mut groups = Vec::new();
+        while let Some(record) = records.next() {
+            paths.push(record.path.escape_ascii().to_string());
+            if let RecordKind::File { size: 3, hash, group } = record.kind {
+                assert_eq!((hash, record.xattrs, record.attributes.mode), ([7; 32], Some([9; 32]), 0o4755));
+                assert_eq!(record.attributes.mtime, Timestamp { seconds: -2, nanoseconds: 5 });
+                groups.push(group);
+            }
+        }
+        assert_eq!(paths, ["", "etc", "etc/passwd", "etc/passwd-", "etc/\\xff", "etc.d", "null"]);
+        assert!(groups.len() == 2 && groups[0] == groups[1] && groups[0] != 0);
+        assert_eq!(seal.len(), 7);
+    }
+
+    #[test]
+    fn every_change_of_a_seal_is_noticed() {
+        let good = sample().as_bytes().to_vec();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 0x10;
+            assert!(Seal::parse(bad).is_err(), "byte {at} changed");
+            assert!(Seal::parse(good[..at].to_vec()).is_err(), "cut at {at}");
+        }
+        let mut longer = good.clone();
+        longer.push(0);
+        assert_eq!(Seal::parse(longer), Err(SealError::Checksum));
+        let mut newer = good;
+        newer[MAGIC.len()] = 2;
+        assert_eq!(Seal::parse(newer), Err(SealError::Version(2)));
+        assert_eq!(Seal::parse(Vec::new()), Err(SealError::Magic));
+    }
+}
