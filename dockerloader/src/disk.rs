@@ -155,12 +155,7 @@ pub fn sync_file(file: &File) -> io::Result<()> {
 /// # Errors
 /// Of the renames or of the sync.
 #[cfg(feature = "loader")]
-pub fn exchange(
-    disk: &(impl Disk + ?Sized),
-    new: &Path,
-    old: &Path,
-    aside: &Path,
-) -> io::Result<()> {
+pub fn exchange(disk: &(impl Disk + ?Sized), new: &Path, old: &Path, aside: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     use rustix::io::Errno;
     match renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE) {

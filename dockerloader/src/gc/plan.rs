@@ -71,16 +71,12 @@ pub struct Plan {
 
 /// Decides what goes. `versions` are needed; when they are not `complete`, because a slot couldn't be read, nothing that
 /// has a digest for its name goes. When the blobs of one needed version can't be known, no blob goes.
-pub fn plan(
-    versions: &BTreeSet<Digest>,
-    complete: bool,
-    present: &Present,
-    references: &References,
-) -> Plan {
+pub fn plan(versions: &BTreeSet<Digest>, complete: bool, present: &Present, references: &References) -> Plan {
     let mut plan = Plan::default();
     let blobs = needed_blobs(versions, references);
     if complete && blobs.is_none() {
-        plan.findings.push("no blob is removed: the manifest of a needed version is missing or damaged".to_owned());
+        plan.findings
+            .push("no blob is removed: the manifest of a needed version is missing or damaged".to_owned());
     }
     for (&folder, names) in present {
         for name in names {

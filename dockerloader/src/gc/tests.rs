@@ -10,6 +10,7 @@ use super::*;
 use crate::blobs::digest_of_bytes;
 use crate::disk::RealDisk;
 use crate::layout::Slot;
+use crate::pull::resolved::Resolved;
 
 fn digest(letter: char) -> Digest {
     format!("sha256:{}", letter.to_string().repeat(64)).parse().unwrap()
@@ -60,7 +61,13 @@ fn what_nothing_needs_goes_and_nothing_else() {
         ("", true, "", all, all),
         // A slot can't be read: no version can be ruled out.
         ("a", false, "a=12", all, ""),
-        ("a", false, "a=12", "extracted:b,tmp-1,removing-x blobs:tmp-2", "extracted:tmp-1,removing-x blobs:tmp-2"),
+        (
+            "a",
+            false,
+            "a=12",
+            "extracted:b,tmp-1,removing-x blobs:tmp-2",
+            "extracted:tmp-1,removing-x blobs:tmp-2",
+        ),
         // A needed version's manifest can't be read: its tree is known, its blobs are not.
         ("ab", true, "a=12 b=?", all, ""),
         ("a", true, "a=?", all, "launch:b seals:b extracted:b images:b"),
@@ -140,9 +147,25 @@ impl Scene {
     }
 
     fn collect(&self, keep: &[Digest]) -> Report {
+        self.collect_without(keep, &[])
+    }
+
+    fn collect_without(&self, keep: &[Digest], rejected: &[Digest]) -> Report {
         let lock = StoreLock::take(&self.layout, "gc", Duration::ZERO, |_| {}).unwrap();
-        let keep = keep.iter().copied().collect();
-        collect(&lock, &RealDisk, &self.layout, &keep, &BTreeSet::new()).unwrap()
+        let set = |digests: &[Digest]| digests.iter().copied().collect();
+        collect(&lock, &RealDisk, &self.layout, &set(keep), &set(rejected)).unwrap()
+    }
+
+    /// Says that the target's tag stands for `version`.
+    fn resolve(&self, version: &Digest) {
+        let resolved = Resolved {
+            reference: "r/a:1".to_owned(),
+            platform: "linux/amd64".to_owned(),
+            tag: *version,
+            manifest: *version,
+            failure: None,
+        };
+        resolved.write(&RealDisk, &self.layout).unwrap();
     }
 
     fn is_complete(&self, (version, blobs): &(Digest, [Digest; 2])) -> bool {
@@ -156,7 +179,6 @@ impl Scene {
         Folder::ALL.iter().map(|folder| fs::read_dir(folder.path(&self.layout)).unwrap().count()).sum()
     }
 }
-
 
 #[test]
 fn all_four_slots_and_what_runs_are_kept_and_the_rest_goes() {
@@ -176,6 +198,23 @@ fn all_four_slots_and_what_runs_are_kept_and_the_rest_goes() {
     assert_eq!(scene.count(), 5 * 6 + 1);
     assert_eq!(report.findings.len(), 1, "{report:?}");
     assert_eq!(scene.collect(&[versions[4].0]).deleted, [], "a second time nothing is left to do");
+}
+
+#[test]
+fn what_the_target_needs_is_kept_until_it_is_rejected() {
+    let scene = Scene::new();
+    let (current, target) = (scene.version("1"), scene.version("2"));
+    scene.link(Slot::Current, &current.0);
+    scene.resolve(&target.0);
+    // A download that was interrupted, of a version without a tree.
+    fs::remove_dir_all(scene.layout.tree(&target.0)).unwrap();
+    let partial = scene.layout.blobs().join(format!("partial-{}", target.1[0]));
+    fs::rename(scene.layout.blob(&target.1[0]), &partial).unwrap();
+    assert_eq!(scene.collect(&[]).deleted, []);
+    scene.collect_without(&[], &[target.0]);
+    assert!(!partial.exists() && !scene.layout.image(&target.0).exists());
+    assert!(scene.is_complete(&current));
+    assert_eq!(scene.count(), 6);
 }
 
 #[test]

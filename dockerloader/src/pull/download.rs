@@ -103,7 +103,9 @@ impl Downloader<'_> {
             // It can't send a part: all of it comes.
             partial.restart()?;
         }
-        let event = |done| self.progress.event(Event::Blob { digest: descriptor.digest, done, total: descriptor.size });
+        let event = |done| {
+            self.progress.event(Event::Blob { digest: descriptor.digest, done, total: descriptor.size })
+        };
         event(partial.offset());
         let mut told = partial.offset();
         while let Some(chunk) = blob.chunk().await? {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::program;
 use crate::blobs;
 use crate::blobs::space::Full;
+use crate::digest::Digest;
 use crate::disk;
 use crate::lock;
 use crate::manifest;
@@ -32,13 +33,23 @@ pub enum Error {
     #[error("layer {digest}: {source}")]
     Tree {
         /// The layer's blob.
-        digest: crate::digest::Digest,
+        digest: Digest,
         /// Why not.
         source: tree::Error,
     },
     /// The image can't be started.
     #[error(transparent)]
     Program(#[from] program::Error),
+    /// It was refused at an earlier look, for a reason that is still there.
+    #[error(
+        "version {digest} was refused before: {reason}; push another image, or pull by hand to try it again"
+    )]
+    Refused {
+        /// The version.
+        digest: Digest,
+        /// Why.
+        reason: String,
+    },
     /// No room.
     #[error(transparent)]
     Full(#[from] Full),
@@ -64,6 +75,7 @@ impl Error {
             Self::Blob(error) => error.remedy(),
             Self::Tree { source, .. } => source.remedy(),
             Self::Program(error) => error.remedy(),
+            Self::Refused { .. } => Remedy::Refuse,
             Self::Full(error) => error.remedy(),
             Self::Io { source, .. } => Remedy::of_io(source),
         }

@@ -18,9 +18,9 @@ use crate::progress::{Event, Progress};
 use crate::remedy::Remedy;
 use crate::tree::{self, Extracted, Extraction};
 
+use super::Error;
 use super::content::Content;
 use super::download::Downloader;
-use super::Error;
 
 /// Bytes between two progress events, at least.
 const STEP: u64 = 1 << 20;
@@ -67,7 +67,8 @@ pub(super) fn run(
     for (layer, diff_id) in &job.layers {
         digest = layer.digest;
         while !ready.contains(&digest) {
-            let gone = |_| Error::io("extract", root.to_owned())(io::Error::other("the download was given up"));
+            let gone =
+                |_| Error::io("extract", root.to_owned())(io::Error::other("the download was given up"));
             ready.insert(wait.recv().map_err(gone)?);
         }
         let file = job.blobs.open(&digest, layer.size)?;
@@ -98,7 +99,9 @@ impl Job {
 
 fn explain(digest: Digest, error: tree::Error) -> Error {
     match error {
-        tree::Error::Disk { source, path, .. } if crate::disk::is_full(&source) => Error::io("write", path.into())(source),
+        tree::Error::Disk { source, path, .. } if crate::disk::is_full(&source) => {
+            Error::io("write", path.into())(source)
+        }
         source => Error::Tree { digest, source },
     }
 }

@@ -107,8 +107,7 @@ impl Temporary {
             Some(_) => {
                 let aside = layout.extracted().join(format!("removing-{digest}"));
                 remove(&aside)?;
-                disk::exchange(&RealDisk, &self.path, &tree, &aside)
-                    .map_err(Error::io("rename", tree))?;
+                disk::exchange(&RealDisk, &self.path, &tree, &aside).map_err(Error::io("rename", tree))?;
                 self.installed = true;
                 remove(&aside)?;
             }

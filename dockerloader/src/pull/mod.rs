@@ -34,7 +34,8 @@ use crate::blobs::Blobs;
 use crate::blobs::space::{self, Full, Need};
 use crate::config::RegistrySettings;
 use crate::digest::Digest;
-use crate::disk::{Disk as _, RealDisk};
+use crate::disk::RealDisk;
+use crate::launch::Launch;
 use crate::layout::Layout;
 use crate::limits::Limits;
 use crate::lock::StoreLock;
@@ -42,10 +43,11 @@ use crate::manifest::Platform;
 use crate::progress::{Event, Progress};
 use crate::reference::Reference;
 use crate::registry::Client;
+use crate::remedy::Remedy;
 
 use content::Content;
 use download::Downloader;
-use resolved::Resolved;
+use resolved::{Failure, Resolved};
 
 /// What is wanted.
 #[derive(Debug, Clone)]
@@ -58,6 +60,8 @@ pub struct Request {
     pub current: Option<Digest>,
     /// Versions that are not tried again, and why.
     pub rejected: BTreeMap<Digest, String>,
+    /// Whether to try a version again that was refused, or that filled the disk, at the last look.
+    pub again: bool,
     /// How long to wait for whoever holds the store's lock.
     pub wait: Duration,
 }
@@ -132,8 +136,8 @@ pub async fn pull(
     };
     let version = content.digest;
     progress.event(Event::Resolved { digest: version });
-    let not_enough = last.filter(|_| known == Some(version)).and_then(|last| last.not_enough);
-    let mut now = Resolved { reference: question.0, platform: question.1, tag, manifest: version, not_enough };
+    let failure = last.filter(|_| known == Some(version)).and_then(|last| last.failure);
+    let mut now = Resolved { reference: question.0, platform: question.1, tag, manifest: version, failure };
     let outcome = request.judge(version);
     if let (None, Some(bytes)) = (&outcome, &bytes) {
         content::write(layout, &version, bytes)?;
@@ -148,15 +152,13 @@ pub async fn pull(
     let launch = match install::installed(layout, &version) {
         Some(launch) => launch,
         None => {
-            let by_index = tag != version;
+            let known_failure = now.failure.take().filter(|_| !request.again);
             let pull = Pull { request, layout, limits, client, platform, progress: &progress, lock };
             let free = space::free(&layout.storage()).map_err(Error::io("look at", layout.storage()))?;
-            pull.bring(&content, by_index, now.not_enough, free).await.inspect_err(|error| {
-                if error.is_full() {
-                    // The error that led here is the one to report.
-                    now.not_enough = Some(free.bytes);
-                    let _ = now.write(&RealDisk, layout);
-                }
+            pull.bring(&content, tag != version, known_failure, free).await.inspect_err(|error| {
+                now.failure = failure_of(error, free);
+                // The error that led here is the one to report.
+                let _ = now.write(&RealDisk, layout);
             })?
         }
     };
@@ -229,6 +231,25 @@ fn settle(request: &Request, layout: &Layout, outcome: Outcome) -> Result<Outcom
     Ok(outcome)
 }
 
+/// Whether, and why, the next pull of the version would end the same way.
+fn failure_of(error: &Error, free: space::Free) -> Option<Failure> {
+    match error {
+        Error::Full(_) => Some(Failure::NoRoom { free: free.bytes }),
+        Error::Refused { reason, .. } => {
+            Some(Failure::Refused { reason: reason.clone(), loader: LOADER.to_owned() })
+        }
+        // It may be there when this container is another one.
+        Error::Program(ProgramError::Interpreter { .. }) => None,
+        error if error.remedy() == Remedy::Refuse => {
+            Some(Failure::Refused { reason: error.to_string(), loader: LOADER.to_owned() })
+        }
+        _ => None,
+    }
+}
+
+/// This loader's version.
+const LOADER: &str = env!("CARGO_PKG_VERSION");
+
 /// One pull that has something to bring.
 struct Pull<'p> {
     request: &'p Request,
@@ -246,9 +267,16 @@ impl Pull<'_> {
         &self,
         content: &Content,
         by_index: bool,
-        not_enough: Option<u64>,
+        known_failure: Option<Failure>,
         free: space::Free,
-    ) -> Result<crate::launch::Launch, Error> {
+    ) -> Result<Launch, Error> {
+        let not_enough = match known_failure {
+            Some(Failure::Refused { reason, loader }) if loader == LOADER => {
+                return Err(Error::Refused { digest: content.digest, reason });
+            }
+            Some(Failure::NoRoom { free }) => Some(free),
+            _ => None,
+        };
         install::remove_leftovers(self.layout)?;
         let blobs = Blobs::new(self.layout);
         let missing: BTreeSet<Digest> = content.missing(&blobs).map(|blob| blob.digest).collect();
@@ -294,7 +322,7 @@ impl Pull<'_> {
         content: &Content,
         by_index: bool,
         blobs: &Blobs,
-    ) -> Result<crate::launch::Launch, Error> {
+    ) -> Result<Launch, Error> {
         let downloader = Downloader {
             client: &self.client,
             reference: &self.request.reference,
@@ -323,6 +351,3 @@ impl Pull<'_> {
         tree.install(self.layout, &content.digest, &extracted.seal, &config, &self.platform)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -45,7 +45,9 @@ pub enum Error {
         target: String,
     },
     /// Of another machine.
-    #[error("the image's program /{path} is for {found}, but this is {expected}; build the image for {expected}")]
+    #[error(
+        "the image's program /{path} is for {found}, but this is {expected}; build the image for {expected}"
+    )]
     Machine {
         /// The program.
         path: String,
@@ -266,10 +268,8 @@ mod tests {
         }
 
         fn launch(&self, config: &str) -> Result<Launch, Error> {
-            let config = ImageConfig::parse(
-                format!(r#"{{"config":{config}}}"#).as_bytes(),
-                &Limits::default(),
-            );
+            let config =
+                ImageConfig::parse(format!(r#"{{"config":{config}}}"#).as_bytes(), &Limits::default());
             let platform = "linux/amd64".parse().unwrap();
             launch(self.0.path(), &config.unwrap(), &platform, |path| path == Path::new("/bin/sh"))
         }
@@ -302,9 +302,7 @@ mod tests {
     fn the_config_names_the_program_else() {
         let tree = Tree::new();
         tree.file("usr/bin/app", 0o755, &elf(62)).link("bin", "usr/bin");
-        for config in
-            [r#"{"Entrypoint":["/bin/app"]}"#, r#"{"Cmd":["app"]}"#, r#"{"Cmd":["bin/app"]}"#]
-        {
+        for config in [r#"{"Entrypoint":["/bin/app"]}"#, r#"{"Cmd":["app"]}"#, r#"{"Cmd":["bin/app"]}"#] {
             let launch = tree.launch(config).unwrap();
             assert!(tree.0.path().join(&launch.program).is_file(), "{config}: {launch:?}");
         }
@@ -313,7 +311,9 @@ mod tests {
     #[test]
     fn an_absolute_link_is_taken_from_the_root_of_the_image() {
         let tree = Tree::new();
-        tree.file("opt/app/run", 0o755, SCRIPT).link("entrypoint", "/opt/current").link("opt/current", "app/run");
+        tree.file("opt/app/run", 0o755, SCRIPT)
+            .link("entrypoint", "/opt/current")
+            .link("opt/current", "app/run");
         assert_eq!(tree.launch("{}").unwrap().program, "opt/app/run");
         let tree = Tree::new();
         tree.file("bin/busybox", 0o755, SCRIPT).link("entrypoint", "bin/busybox");
@@ -326,15 +326,15 @@ mod tests {
     #[test]
     fn what_cannot_be_started_is_refused_by_name() {
         for (make, config, words) in [
-            ((|_| {}) as fn(&Tree), "{}", &["/entrypoint", "Entrypoint"][..]),
-            (|_| {}, r#"{"Cmd":["/bin/app"]}"#, &["/bin/app"]),
-            (|tree| drop(tree.file("entrypoint", 0o644, SCRIPT)), "{}", &["/entrypoint", "0644"]),
-            (|tree| drop(tree.file("entrypoint/x", 0o755, SCRIPT)), "{}", &["/entrypoint", "a directory"]),
-            (|tree| drop(tree.link("entrypoint", "/gone")), "{}", &["/entrypoint", "/gone"]),
-            (|tree| drop(tree.file("entrypoint", 0o755, &elf(183))), "{}", &["arm64", "amd64"]),
-            (|tree| drop(tree.file("entrypoint", 0o755, b"")), "{}", &["neither"]),
-            (|tree| drop(tree.file("entrypoint", 0o755, b"#!/opt/py\n")), "{}", &["/opt/py", "this container"]),
-            (|tree| drop(tree.file("entrypoint", 0o755, b"#!/bin/sh\r\n")), "{}", &["/bin/sh\\r"]),
+            ((|tree| tree) as fn(&Tree) -> &Tree, "{}", &["/entrypoint", "Entrypoint"][..]),
+            (|tree| tree, r#"{"Cmd":["/bin/app"]}"#, &["/bin/app"]),
+            (|tree| tree.file("entrypoint", 0o644, SCRIPT), "{}", &["/entrypoint", "0644"]),
+            (|tree| tree.file("entrypoint/x", 0o755, SCRIPT), "{}", &["/entrypoint", "a directory"]),
+            (|tree| tree.link("entrypoint", "/gone"), "{}", &["/entrypoint", "/gone"]),
+            (|tree| tree.file("entrypoint", 0o755, &elf(183)), "{}", &["arm64", "amd64"]),
+            (|tree| tree.file("entrypoint", 0o755, b""), "{}", &["neither"]),
+            (|tree| tree.file("entrypoint", 0o755, b"#!/opt/py\n"), "{}", &["/opt/py", "this container"]),
+            (|tree| tree.file("entrypoint", 0o755, b"#!/bin/sh\r\n"), "{}", &["/bin/sh\\r"]),
         ] {
             let tree = Tree::new();
             make(&tree);
