@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Certificate, ClientBuilder, Method, Response, Url};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 use super::endpoint::is_loopback;
 use super::error::{Error, printable};
@@ -213,11 +216,17 @@ pub(super) fn host_of(url: &Url) -> String {
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// The certificates in a PEM file.
+/// The certificates in a PEM file, each one that a root can be.
 fn certificates(path: &Path) -> Result<Vec<Certificate>, Error> {
     let refuse = |problem: String| Error::CaFile { path: path.to_owned(), problem };
     let bytes = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
-    let certificates = Certificate::from_pem_bundle(&bytes).map_err(|error| refuse(describe(&error)))?;
+    let mut store = RootCertStore::empty();
+    let mut certificates = Vec::new();
+    for der in CertificateDer::pem_slice_iter(&bytes) {
+        let der = der.map_err(|error| refuse(error.to_string()))?;
+        store.add(der.clone()).map_err(|error| refuse(error.to_string()))?;
+        certificates.push(Certificate::from_der(&der).map_err(|error| refuse(describe(&error)))?);
+    }
     if certificates.is_empty() {
         return Err(refuse("there is no certificate in it".to_owned()));
     }

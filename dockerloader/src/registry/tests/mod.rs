@@ -2,6 +2,7 @@
 
 mod auth;
 mod blobs;
+mod environment;
 mod hosts;
 mod manifests;
 mod server;
