@@ -34,10 +34,19 @@ pub mod status;
 pub mod manifest;
 
 #[cfg(feature = "loader")]
+pub mod registry;
+
+#[cfg(feature = "loader")]
 pub mod blobs;
 
 #[cfg(feature = "loader")]
 pub mod tree;
+
+#[cfg(feature = "loader")]
+pub mod pull;
+
+#[cfg(feature = "loader")]
+pub mod gc;
 
 pub mod slots;
 
