@@ -149,6 +149,26 @@ pub fn sync_file(file: &File) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Swaps two names of one file system in one step, and makes that durable. Where the file system can't (`renameat2(2)`,
+/// `RENAME_EXCHANGE`), the first takes the second's place in two steps, and the second is left as `aside`.
+///
+/// # Errors
+/// Of the renames or of the sync.
+#[cfg(feature = "loader")]
+pub fn exchange(disk: &(impl Disk + ?Sized), new: &Path, old: &Path, aside: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+    match renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE) {
+        Ok(()) => disk.rename(new, aside)?,
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            disk.rename(old, aside)?;
+            disk.rename(new, old)?;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    sync_parent(disk, old)
+}
+
 /// Whether an error means that the disk, or a quota on it, is full.
 pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)

@@ -42,6 +42,12 @@ pub mod blobs;
 #[cfg(feature = "loader")]
 pub mod tree;
 
+#[cfg(feature = "loader")]
+pub mod pull;
+
+#[cfg(feature = "loader")]
+pub mod gc;
+
 #[deny(
     clippy::unwrap_used,
     clippy::expect_used,
