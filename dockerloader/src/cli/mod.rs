@@ -38,7 +38,7 @@ use std::path::Path;
 use clap::Parser as _;
 
 use self::arguments::{Arguments, Command};
-use self::exit::Exit;
+
 use self::failure::Failure;
 use crate::config::{Environment, Settings};
 use crate::layout::Layout;
@@ -130,6 +130,9 @@ mod tests {
         }
         assert!(parse(words(&["/dockerloader"])).unwrap().is_none(), "no argument: supervise");
         assert!(parse(Vec::new()).unwrap().is_none());
-        assert_eq!(parse(words(&["dockerloader", "statsu"])).unwrap_err().exit_code(), Exit::Usage.code());
+        assert_eq!(
+            parse(words(&["dockerloader", "statsu"])).unwrap_err().exit_code(),
+            exit::Exit::Usage.code()
+        );
     }
 }

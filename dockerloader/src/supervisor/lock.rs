@@ -10,7 +10,7 @@ use crate::layout::Layout;
 
 /// Why the place could not be taken.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LockError {
+pub(super) enum LockError {
     /// Another supervisor has it.
     #[error(
         "another supervisor holds {path}: two must never run on one data directory; stop the other one, or set \
@@ -36,7 +36,7 @@ pub(crate) enum LockError {
 ///
 /// # Errors
 /// [`LockError`].
-pub(crate) fn take_place(layout: &Layout) -> Result<File, LockError> {
+pub(super) fn take_place(layout: &Layout) -> Result<File, LockError> {
     let unusable = |path: PathBuf| move |source| LockError::Unusable { path, source };
     // The data directory itself is the operator's to make: a missing mount must not be covered up by a directory that
     // vanishes with the container.

@@ -32,5 +32,4 @@ mod sys;
 mod tail;
 
 pub use exit::Exit;
-pub(crate) use lock::{LockError, take_place};
 pub use run::run;

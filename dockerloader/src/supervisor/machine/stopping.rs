@@ -74,7 +74,6 @@ impl Machine {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "everything that is known about one failed trial")]
     fn trial_failed(
         &mut self,
         now: Millis,
