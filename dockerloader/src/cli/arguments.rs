@@ -76,6 +76,14 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Make a version's tree anew from the layers on disk, without a registry
+    Restore {
+        /// Its digest, or the first digits of it
+        digest: DigestPrefix,
+        /// One JSON object a line; the last is the result
+        #[arg(long)]
+        json: bool,
+    },
     /// Go back to the previous version, or end the trial, and reject what ran
     Rollback {
         /// One JSON object

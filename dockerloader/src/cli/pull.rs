@@ -154,6 +154,7 @@ fn text(answer: &Answer) -> String {
         ("skipped", Some(reason), _) => format!(
             "skipping update to {digest}: {reason}; to have it tried again: dockerloader forget {digest}"
         ),
+        ("restored", ..) => format!("{digest} is made anew from the blobs"),
         (_, _, Some(error)) => error.clone(),
         (outcome, ..) => outcome.replace('_', " "),
     }

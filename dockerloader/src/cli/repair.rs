@@ -1,16 +1,18 @@
-//! `pull --repair`: damaged versions are made anew, from the blobs on disk, or else from the registry.
+//! `pull --repair`: damaged versions are made anew, from the blobs on disk, or else from the registry. `restore`: one version,
+//! from the blobs alone.
 
 use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::arguments::DigestPrefix;
 use super::exit::Exit;
 use super::failure::Failure;
-use super::progress;
+use super::progress::{self, Display};
 use super::pull::{self, Answer, Error, PATIENCE};
 use super::{Context, slots, verify};
 use crate::digest::Digest;
-use crate::disk::{self, RealDisk};
+use crate::disk::{self, Disk as _, RealDisk};
 use crate::progress::Progress;
 use crate::pull::Request;
 use crate::reference::Reference;
@@ -52,6 +54,31 @@ fn tell(repaired: &Repaired, json: bool) -> Result<(), Failure> {
         return Ok(());
     }
     super::output::print(&format!("{} is made anew from the {}\n", repaired.digest, repaired.from))
+}
+
+/// Makes one version anew from what is on disk; the supervisor's way to a tree that it can start.
+pub(super) fn restore(context: &Context, prefix: &DigestPrefix, json: bool) -> Result<Exit, Failure> {
+    let digest = prefix.resolve(known(context)?)?;
+    let (layout, registry) = (&context.layout, &context.settings.registry);
+    let progress: Arc<dyn Progress> = Arc::new(Display::new(json));
+    let answer = match crate::pull::restore(&digest, registry, layout, PATIENCE, &progress) {
+        Ok(()) => {
+            Answer { outcome: "restored", digest: Some(digest), reason: None, error: None, remedy: None }
+        }
+        Err(error) if json => Answer { digest: Some(digest), ..pull::failed(&error.into()) },
+        Err(error) => return Err(Error::from(error).into()),
+    };
+    pull::finish(&answer, json)
+}
+
+/// Every version that has a manifest on disk.
+fn known(context: &Context) -> Result<Vec<Digest>, Failure> {
+    let folder = context.layout.images();
+    match RealDisk.list(&folder) {
+        Ok(names) => Ok(names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(Failure::file(&folder, &error)),
+    }
 }
 
 /// Where the version came from.

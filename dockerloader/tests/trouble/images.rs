@@ -84,7 +84,7 @@ fn an_entrypoint_that_is_not_found() {
         .environment(&["PATH=/usr/bin:/bin"])
         .entrypoint(&["app", "--serve"])
         .build();
-    refuse(&image, 65, &["\"app\"", "/bin/app", "/usr/bin/app"]);
+    refuse(&image, 65, &["\"app\"", "looked for usr/bin/app, bin/app"]);
 }
 
 #[test]
@@ -200,8 +200,9 @@ fn an_unknown_media_type() {
     let layer = Layer::new().file("entrypoint", 0o755, b"#!/bin/sh\n").media_type("application/x-rar");
     refuse(&Image::new().layer(layer).build(), 65, &["application/x-rar", "expected"]);
     let (scene, mut supervisor) = scene_with_v1();
-    let text = b"<html>log in</html>";
-    scene.registry.put_manifest("app", "v", &fixtures::sha256(text), "text/html", &text[..]);
+    scene.push(&good("v2"));
+    let page = Fault::Header("Content-Type".to_owned(), Some("text/html".to_owned()));
+    scene.registry.fault(Rule::on(Kind::Manifest).any_method(), page);
     refused_then_mended(&scene, &mut supervisor, 65, &["text/html"]);
 }
 
