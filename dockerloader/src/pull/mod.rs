@@ -30,8 +30,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::blobs::Blobs;
 use crate::blobs::space::{self, Full, Need};
+use crate::blobs::{self, Blobs};
 use crate::config::RegistrySettings;
 use crate::digest::Digest;
 use crate::disk::RealDisk;
@@ -118,48 +118,27 @@ pub async fn pull(
     let limits = Limits::default();
     let client = Client::new(settings, limits)?;
     let platform = platform(settings)?;
-    let question = (request.reference.to_string(), platform.to_string());
-
-    let tag = client.resolve(&request.reference).await?.digest;
-    let last = Resolved::read(&RealDisk, layout);
-    let known = last.as_ref().and_then(|last| last.version(&question.0, &question.1, &tag));
-    if let Some(outcome) = known.and_then(|version| request.judge(version)) {
-        return settle(request, layout, outcome);
-    }
-
-    let (content, bytes) = match known.and_then(|version| Content::read(layout, &version, &limits).ok()) {
-        Some(content) => (content, None),
-        None => {
-            let selected = client.select(&request.reference, &tag, &platform).await?;
-            (Content { digest: selected.digest, image: selected.image }, Some(selected.bytes))
-        }
+    let (content, mut memory) = match look(request, layout, &client, &platform, &limits).await? {
+        Look::Settled(outcome) => return settle(request, layout, outcome),
+        Look::Wanted(wanted) => *wanted,
     };
     let version = content.digest;
     progress.event(Event::Resolved { digest: version });
-    let failure = last.filter(|_| known == Some(version)).and_then(|last| last.failure);
-    let mut now = Resolved { reference: question.0, platform: question.1, tag, manifest: version, failure };
-    let outcome = request.judge(version);
-    if let (None, Some(bytes)) = (&outcome, &bytes) {
-        content::write(layout, &version, bytes)?;
-    }
-    if known != Some(version) {
-        now.write(&RealDisk, layout).map_err(Error::io("write", layout.resolved()))?;
-    }
-    if let Some(outcome) = outcome {
-        return settle(request, layout, outcome);
-    }
-
     let launch = match install::installed(layout, &version) {
         Some(launch) => launch,
         None => {
-            let known_failure = now.failure.take().filter(|_| !request.again);
-            let pull = Pull { request, layout, limits, client, platform, progress: &progress, lock };
+            let failure = memory.resolved.failure.take();
+            let had_failed = failure.is_some();
             let free = space::free(&layout.storage()).map_err(Error::io("look at", layout.storage()))?;
-            pull.bring(&content, tag != version, known_failure, free).await.inspect_err(|error| {
-                now.failure = failure_of(error, free);
-                // The error that led here is the one to report.
-                let _ = now.write(&RealDisk, layout);
-            })?
+            let by_index = memory.resolved.tag != version;
+            let pull = Pull { request, layout, limits, client, platform, progress: &progress, lock };
+            let brought = pull.bring(&content, by_index, failure.filter(|_| !request.again), free).await;
+            memory.resolved.failure = brought.as_ref().err().and_then(|error| failure_of(error, free));
+            if had_failed || memory.resolved.failure.is_some() {
+                // An error that led here is the one to report.
+                let _ = memory.write(layout);
+            }
+            brought?
         }
     };
     progress.event(Event::Installed { digest: version });
@@ -168,6 +147,69 @@ pub async fn pull(
     }
     install::stage(layout, &version, &launch)?;
     Ok(Outcome::Staged { digest: version })
+}
+
+/// What a look at the registry showed.
+enum Look {
+    /// There is nothing to bring.
+    Settled(Outcome),
+    /// This version is wanted.
+    Wanted(Box<(Content, Memory)>),
+}
+
+/// What is remembered of a look.
+struct Memory {
+    resolved: Resolved,
+    /// Whether it takes the place of what is remembered: a version that is put on disk by the way, for a repair, doesn't
+    /// make the target forgotten.
+    is_target: bool,
+}
+
+impl Memory {
+    fn write(&self, layout: &Layout) -> Result<(), Error> {
+        if !self.is_target {
+            return Ok(());
+        }
+        self.resolved.write(&RealDisk, layout).map_err(Error::io("write", layout.resolved()))
+    }
+}
+
+/// Resolves the reference, and finds the platform's manifest: on disk if the last look led to it, else in the registry.
+async fn look(
+    request: &Request,
+    layout: &Layout,
+    client: &Client,
+    platform: &Platform,
+    limits: &Limits,
+) -> Result<Look, Error> {
+    let (reference, platform_name) = (request.reference.to_string(), platform.to_string());
+    let tag = client.resolve(&request.reference).await?.digest;
+    let last = Resolved::read(&RealDisk, layout);
+    let known = last.as_ref().and_then(|last| last.version(&reference, &platform_name, &tag));
+    if let Some(outcome) = known.and_then(|version| request.judge(version)) {
+        return Ok(Look::Settled(outcome));
+    }
+    let stored = known.and_then(|version| Content::read(layout, &version, limits).ok());
+    let (content, bytes) = match stored {
+        Some(content) => (content, None),
+        None => {
+            let selected = client.select(&request.reference, &tag, platform).await?;
+            (Content { digest: selected.digest, image: selected.image }, Some(selected.bytes))
+        }
+    };
+    let is_target = request.stage || last.as_ref().is_none_or(|last| last.reference == reference);
+    let is_known = known == Some(content.digest);
+    let failure = last.filter(|_| is_known).and_then(|last| last.failure);
+    let resolved = Resolved { reference, platform: platform_name, tag, manifest: content.digest, failure };
+    let memory = Memory { resolved, is_target };
+    let settled = request.judge(content.digest);
+    if let (None, Some(bytes)) = (&settled, &bytes) {
+        content::write(layout, &content.digest, bytes)?;
+    }
+    if !is_known {
+        memory.write(layout)?;
+    }
+    Ok(settled.map_or_else(|| Look::Wanted(Box::new((content, memory))), Look::Settled))
 }
 
 /// Makes the tree of a version anew from what is on disk, without a registry: its manifest, config and layers.
@@ -283,7 +325,9 @@ impl Pull<'_> {
         self.check_space(content, &blobs, not_enough, free)?;
         let mut result = self.fetch_and_install(content, by_index, &blobs).await;
         // A blob of an earlier time that turned out to be damaged was removed: it is fetched now.
-        if matches!(result, Err(Error::Blob(crate::blobs::Error::Corrupt { .. }))) {
+        if let Err(Error::Blob(blobs::Error::Corrupt { digest, .. })) = &result
+            && !missing.contains(digest)
+        {
             result = self.fetch_and_install(content, by_index, &blobs).await;
         }
         result.inspect_err(|error| {
@@ -333,7 +377,7 @@ impl Pull<'_> {
             downloader.fetch(&content.image.config).await?;
         }
         let config = content.config(blobs, &self.limits).inspect_err(|error| {
-            if let Error::Blob(crate::blobs::Error::Corrupt { digest, .. }) = error {
+            if let Error::Blob(blobs::Error::Corrupt { digest, .. }) = error {
                 // It is fetched again.
                 let _ = blobs.remove(digest);
             }
