@@ -656,6 +656,34 @@ fn tokens_may_expire_in_the_middle() {
 }
 
 #[test]
+fn what_skopeo_pushes_is_pulled() {
+    let image = large();
+    let from = Registry::start();
+    from.put("x", "v1", &image);
+    for arguments in [&["--format=v2s2"][..], &["--format=oci"], &["--dest-compress-format=zstd"]] {
+        let scene = Scene::new();
+        let copied = std::process::Command::new("skopeo")
+            .args(["copy", "--src-tls-verify=false", "--dest-tls-verify=false"])
+            .args(arguments)
+            .arg(format!("docker://{}", from.reference("x", "v1")))
+            .arg(format!("docker://{}", scene.registry.reference("app", "v1")))
+            .output();
+        let copied = match copied {
+            Ok(copied) => copied,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                eprintln!("skipped: skopeo is not installed");
+                return;
+            }
+            Err(error) => panic!("{error}"),
+        };
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        let version = digest(&scene.registry.tag("app", "v1").unwrap());
+        assert_eq!(scene.pull().unwrap(), Outcome::Staged { digest: version });
+        assert_eq!(fs::read(scene.layout.tree(&version).join("data")).unwrap(), noise(1, 3_000_000));
+    }
+}
+
+#[test]
 fn a_layer_may_come_twice() {
     let layer = Layer::new().file("data", 0o644, b"1").build();
     let image = Image::with_entrypoint(SCRIPT).built_layer(layer.clone());
