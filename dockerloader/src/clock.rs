@@ -16,3 +16,9 @@ pub fn now() -> Instant {
 pub fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
 }
+
+/// Time since 1970 by the wall clock, zero if it is set before; only ever shown, never decided on.
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
+pub fn unix_time() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO)
+}

@@ -1,1 +1,5 @@
-fn main() {}
+//! The binary: supervisor without arguments, and the commands.
+
+fn main() {
+    std::process::exit(dockerloader::cli::run(std::env::args_os().collect()));
+}

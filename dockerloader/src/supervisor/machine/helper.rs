@@ -1,0 +1,215 @@
+//! Helpers: when one is started, and what its outcome leads to.
+
+use super::{
+    Action, Event, FIRST_PAUSE, Ground, Helper, LONGEST_PAUSE, Machine, Millis, NextRun, Outcome,
+    PULL_BEFORE_START, Phase, Then, next_run,
+};
+use crate::control::Reply;
+use crate::status::Check;
+
+impl Machine {
+    /// Starts a helper at once; one that runs already gives way.
+    pub(super) fn helper_next(&mut self, helper: Helper, actions: &mut Vec<Action>) {
+        if self.helper.is_some() {
+            actions.push(Action::StopHelper);
+            self.refuse_waiting("a repair comes first; ask again", actions);
+        }
+        self.helper = Some(helper);
+        actions.push(Action::StartHelper(helper));
+    }
+
+    /// Starts what is wanted, one at a time; a look at the registry before a clean-up.
+    pub(super) fn start_helpers(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        if self.helper.is_some() || matches!(self.phase, Phase::Left | Phase::Stopping { .. }) {
+            return;
+        }
+        let helper = if self.check_wanted || !self.waiting.is_empty() {
+            self.check_wanted = false;
+            self.last_look = now;
+            Helper::Check
+        } else if self.clean_up_wanted {
+            self.clean_up_wanted = false;
+            Helper::CleanUp
+        } else {
+            return;
+        };
+        self.helper = Some(helper);
+        actions.push(Action::StartHelper(helper));
+    }
+
+    pub(super) fn found_new(&mut self, now: Millis) {
+        if let Phase::LookingFirst { until, .. } = &mut self.phase {
+            *until = now.saturating_add(PULL_BEFORE_START);
+        }
+    }
+
+    pub(super) fn helper_done(
+        &mut self,
+        now: Millis,
+        outcome: Outcome,
+        ground: &mut dyn Ground,
+        actions: &mut Vec<Action>,
+    ) {
+        match self.helper.take() {
+            Some(Helper::Check) => self.checked(now, &outcome, ground, actions),
+            Some(Helper::Restore(digest)) => self.restore_done(now, digest, &outcome, ground, actions),
+            Some(Helper::CleanUp) => {
+                if let Outcome::Failed { error, .. } = outcome {
+                    tracing::warn!(event = "clean_up_failed", "{error}");
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn checked(
+        &mut self,
+        now: Millis,
+        outcome: &Outcome,
+        ground: &mut dyn Ground,
+        actions: &mut Vec<Action>,
+    ) {
+        self.last_look = now;
+        self.remember_check(outcome, ground);
+        let asked = !self.waiting.is_empty();
+        for token in self.waiting.drain(..) {
+            actions.push(Action::Reply(token, reply(outcome)));
+        }
+        let staged = matches!(outcome, Outcome::Staged(_));
+        match &self.phase {
+            Phase::Installing { .. } if staged => {
+                self.failed_installs = 0;
+                self.clean_up_wanted = true;
+                self.choose_installed(now, ground, actions);
+            }
+            Phase::Installing { .. } => {
+                // Up to date can't be while nothing is there; whatever it was, it is tried again.
+                let pause = Self::pause(self.failed_installs).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+                self.failed_installs = self.failed_installs.saturating_add(1);
+                tracing::warn!(
+                    event = "install_failed",
+                    "could not install the first version: {}; next try in {} s",
+                    describe(outcome).1,
+                    pause / 1000
+                );
+                self.phase = Phase::Installing { retry_at: Some(now.saturating_add(pause)) };
+            }
+            Phase::LookingFirst { version, .. } => {
+                if staged {
+                    self.choose(now, false, ground, actions);
+                } else {
+                    let version = version.clone();
+                    let slots = ground.slots();
+                    self.start(now, version, false, &slots, actions);
+                }
+            }
+            Phase::BackOff { .. } if staged => {
+                self.pauses = 0;
+                self.choose(now, false, ground, actions);
+            }
+            // The application did not ask, so it will not exit by itself.
+            Phase::Running(run) if staged && !asked && run.trial_ends.is_none() => {
+                tracing::info!(
+                    event = "swap",
+                    "an update is staged and the application does not ask for it: stopping it"
+                );
+                self.stop(now, Then::Swap, actions);
+            }
+            _ => {}
+        }
+    }
+
+    /// Something was staged while nothing could be run.
+    fn choose_installed(&mut self, now: Millis, ground: &mut dyn Ground, actions: &mut Vec<Action>) {
+        if let Ok(slots) = ground.act(&Event::Start)
+            && matches!(next_run(&slots), NextRun::Missing(_))
+        {
+            let reason = "its tree is lost and could not be rebuilt".to_owned();
+            if let Err(error) = ground.act(&Event::Unstartable { reason }) {
+                tracing::error!(event = "settle_failed", "{error}");
+            }
+        }
+        self.choose(now, false, ground, actions);
+    }
+
+    fn restore_done(
+        &mut self,
+        now: Millis,
+        digest: crate::digest::Digest,
+        outcome: &Outcome,
+        ground: &mut dyn Ground,
+        actions: &mut Vec<Action>,
+    ) {
+        self.restored = Some(digest);
+        if *outcome == Outcome::Done {
+            tracing::info!(event = "restored", %digest, "rebuilt the tree from what is on disk");
+            self.choose(now, false, ground, actions);
+            return;
+        }
+        let (_, why) = describe(outcome);
+        tracing::error!(event = "restore_failed", %digest, "could not rebuild the tree: {why}");
+        let event =
+            Event::Unstartable { reason: format!("its tree is damaged and could not be rebuilt: {why}") };
+        match ground.act(&event).map(|slots| next_run(&slots)) {
+            Ok(NextRun::Current(version)) if version.digest != digest => {
+                tracing::warn!(event = "roll_back", from = %digest, to = %version.digest, "running the previous version");
+                let slots = ground.slots();
+                self.start(now, version, false, &slots, actions);
+            }
+            Err(error) => {
+                tracing::error!(event = "settle_failed", "{error}");
+                self.install(now, actions);
+            }
+            // Nothing else is on disk: the registry is the last resort.
+            Ok(_) => self.install(now, actions),
+        }
+    }
+
+    /// A look that came to the same as the last one is not written to disk again: polls must not wear out a flash chip.
+    fn remember_check(&mut self, outcome: &Outcome, ground: &mut dyn Ground) {
+        let (word, detail) = describe(outcome);
+        let digest = match outcome {
+            Outcome::UpToDate(digest) | Outcome::Staged(digest) | Outcome::Skipped { digest, .. } => {
+                Some(*digest)
+            }
+            Outcome::Failed { .. } | Outcome::Done => None,
+        };
+        if matches!(outcome, Outcome::Failed { .. }) {
+            tracing::warn!(event = "check_failed", "{detail}");
+        } else {
+            tracing::info!(event = "checked", outcome = word, "{detail}");
+        }
+        if self.last_outcome != Some((word, digest)) {
+            self.last_outcome = Some((word, digest));
+            // The date is filled in by the ground, which has the clock.
+            let check = Check { at: 0, outcome: word.to_owned(), digest, detail };
+            if let Err(error) = ground.act(&Event::Checked(check)) {
+                tracing::debug!(event = "settle_failed", "{error}");
+            }
+        }
+    }
+}
+
+fn describe(outcome: &Outcome) -> (&'static str, String) {
+    match outcome {
+        Outcome::UpToDate(digest) => {
+            ("up_to_date", format!("already running the latest version, {}", digest.short()))
+        }
+        Outcome::Staged(digest) => ("staged", format!("update available: {} is staged", digest.short())),
+        Outcome::Skipped { digest, reason } => {
+            ("skipped", format!("skipping update: {} was rejected: {reason}", digest.short()))
+        }
+        Outcome::Failed { error, .. } => ("failed", error.clone()),
+        Outcome::Done => ("done", "done".to_owned()),
+    }
+}
+
+fn reply(outcome: &Outcome) -> Reply {
+    match outcome {
+        Outcome::UpToDate(digest) => Reply::UpToDate { digest: *digest },
+        Outcome::Staged(digest) => Reply::Staged { digest: *digest },
+        Outcome::Skipped { digest, reason } => Reply::Skipped { digest: *digest, reason: reason.clone() },
+        Outcome::Failed { error, remedy } => Reply::CheckFailed { error: error.clone(), remedy: *remedy },
+        Outcome::Done => Reply::Refused { reason: "the helper did something else".to_owned() },
+    }
+}
