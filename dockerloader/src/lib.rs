@@ -48,6 +48,13 @@ pub mod pull;
 #[cfg(feature = "loader")]
 pub mod gc;
 
+#[deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::unreachable
+)]
 pub mod slots;
 
 pub mod report;
@@ -58,6 +65,16 @@ pub use app::{
     Readiness, UpdateLoop, Updates, check_for_update, extend_trial, init_dockerloaded, is_cli_mode, is_trial,
     mark_ready, restart, start_update_loop, status, watch_updates,
 };
+
+#[cfg(feature = "loader")]
+#[deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::unreachable
+)]
+pub mod supervisor;
 
 #[cfg(feature = "loader")]
 pub mod logging;

@@ -17,7 +17,7 @@ use dockerloader::pull::{self, Error, Outcome, Request};
 use dockerloader::remedy::Remedy;
 use fixtures::ground::Ground;
 use fixtures::image::{BuiltImage, Compression, Flavour, Image, Index, Layer, Publish, noise};
-use fixtures::registry::{Fault, Kind, Registry, Rule};
+use fixtures::registry::{Auth, Fault, Kind, Registry, Rule};
 
 const SCRIPT: &[u8] = b"#!/bin/sh\nexit 0\n";
 
@@ -548,6 +548,105 @@ fn a_disk_that_fills_up_meanwhile_gives_its_room_back() {
     let error = scene.pull().unwrap_err();
     assert!(matches!(error, Error::Full(_)), "{error}");
     assert_eq!(scene.registry.count("GET", Kind::Blob), 0, "not downloaded again for the same end");
+}
+
+/// What a test tells the process that it starts of itself.
+const CHILD: &str = "PULL_TEST_CHILD";
+
+/// Runs as a process of its own for the test below; else does nothing.
+#[test]
+fn child() {
+    let Ok(order) = std::env::var(CHILD) else { return };
+    let (reference, data) = order.split_once(' ').unwrap();
+    let layout = Layout::new(Path::new(data));
+    let request = Request {
+        reference: reference.parse().unwrap(),
+        stage: true,
+        current: None,
+        rejected: BTreeMap::new(),
+        again: false,
+        wait: Duration::ZERO,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let silent = Arc::new(dockerloader::progress::Silent);
+    runtime.block_on(pull::pull(&request, &RegistrySettings::default(), &layout, silent)).unwrap();
+}
+
+#[test]
+fn a_puller_that_is_killed_is_gone_on_from() {
+    let image = large();
+    let layer = &image.layers[1].digest;
+    for bytes in [0, 1_000_000, 2_999_000] {
+        let scene = Scene::with(&image);
+        let gate = scene.registry.gate(Rule::on(Kind::Blob).path(layer), bytes);
+        let order = format!("{} {}", scene.registry.reference("app", "v1"), scene.ground.data().display());
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child"])
+            .env(CHILD, order)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        gate.wait_reached();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(scene.slot(Slot::Attempt), None);
+        let partial = scene.layout.blobs().join(format!("partial-{layer}"));
+        let left = fs::metadata(partial).map_or(0, |found| found.len());
+
+        assert_eq!(scene.pull().unwrap(), staged(&image), "the lock went with the process");
+        let resumed = (left > 0).then(|| format!("bytes={left}-"));
+        assert_eq!(scene.ranges(layer)[1..], [resumed]);
+        assert_eq!(scene.counts(), [1, 1, 1, 1, 3]);
+    }
+}
+
+#[test]
+fn tokens_may_expire_in_the_middle() {
+    let credentials = ("robot".to_owned(), "secret".to_owned());
+    let auth = Auth::Bearer { credentials: Some(credentials), lifetime: Duration::from_secs(300) };
+    let registry = Registry::builder().auth(auth).tls().start();
+    let image = large();
+    registry.put("app", "v1", &image);
+    let config = tempfile::tempdir().unwrap();
+    // robot:secret
+    let auths = format!(r#"{{"auths":{{"{}":{{"auth":"cm9ib3Q6c2VjcmV0"}}}}}}"#, registry.host());
+    fs::write(config.path().join("config.json"), auths).unwrap();
+    let ca_file = config.path().join("ca.pem");
+    fs::write(&ca_file, registry.ca_pem().unwrap()).unwrap();
+    let settings = RegistrySettings {
+        docker_config: Some(config.path().to_owned()),
+        ca_file: Some(ca_file),
+        ..RegistrySettings::default()
+    };
+    let scene = Scene { registry, ..Scene::new() };
+    let layer = Rule::on(Kind::Blob).path(&image.layers[1].digest);
+    let gate = scene.registry.gate(layer.clone(), 1_000_000);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let silent = Arc::new(dockerloader::progress::Silent);
+    let request = scene.request();
+    let outcome = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            gate.wait_reached();
+            // The rest of this answer is cut off, and the token is no longer good for the next request.
+            scene.registry.revoke_tokens();
+            scene.registry.go_away();
+            scene.registry.come_back();
+        });
+        runtime.block_on(pull::pull(&request, &settings, &scene.layout, silent))
+    });
+    assert_eq!(outcome.unwrap(), staged(&image));
+    assert_eq!(scene.registry.count("GET", Kind::Token), 2);
+}
+
+#[test]
+fn a_layer_may_come_twice() {
+    let layer = Layer::new().file("data", 0o644, b"1").build();
+    let image = Image::with_entrypoint(SCRIPT).built_layer(layer.clone());
+    let image = image.layer(Layer::new().whiteout("data")).built_layer(layer).build();
+    let scene = Scene::with(&image);
+    assert_eq!(scene.pull().unwrap(), staged(&image));
+    assert_eq!(scene.counts(), [1, 1, 1, 1, 4]);
+    assert!(scene.layout.tree(&digest(&image.digest)).join("data").exists());
 }
 
 #[test]

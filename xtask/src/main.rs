@@ -1,1 +1,58 @@
-fn main() {}
+//! The commands of this repository: `cargo xtask --help`.
+#![expect(clippy::disallowed_methods, reason = "the fences are about the product, this is its workshop")]
+
+mod call;
+mod failure;
+mod interrupt;
+mod workspace;
+
+mod install;
+
+mod docker;
+
+mod certificates;
+mod token_server;
+
+mod images;
+
+mod compose;
+
+mod services;
+
+mod count;
+mod stage;
+
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "The commands of this repository", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run every check and test; installs what is missing, starts what is needed, and cleans up
+    Test(test::Arguments),
+    /// Start what the container tests need, print it as NAME=VALUE lines, and hold it until standard input ends
+    Services,
+    /// Build the image of the supervisor: FROM scratch, static binary, CA roots, /bin/cli
+    Image(images::ImageArguments),
+}
+
+fn main() -> ExitCode {
+    let done = interrupt::watch().and_then(|()| match Arguments::parse().command {
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Services => services::hold().map(|()| ExitCode::SUCCESS),
+        Command::Image(arguments) => images::build_for_release(&arguments).map(|()| ExitCode::SUCCESS),
+    });
+    done.unwrap_or_else(|failure| {
+        eprintln!("xtask: {failure}");
+        ExitCode::FAILURE
+    })
+}

@@ -110,8 +110,8 @@ fn perform(command: Option<Command>, context: &Context) -> Result<i32, Failure> 
     Ok(exit.code())
 }
 
-fn supervise(_context: &Context) -> Result<i32, Failure> {
-    Err(Failure::new(Exit::Internal, "not wired"))
+fn supervise(context: &Context) -> Result<i32, Failure> {
+    Ok(crate::supervisor::run(&context.settings, &context.environment))
 }
 
 #[cfg(test)]

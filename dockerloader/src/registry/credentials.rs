@@ -124,7 +124,7 @@ fn problem(error: &CredentialRetrievalError) -> String {
             format!("the credential helper {helper} failed")
         }
         CredentialRetrievalError::HelperCommunicationError => {
-            "the credential helper can't be run; is it installed and in PATH?".to_owned()
+            "the credential helper can't be talked to; is it installed and in PATH?".to_owned()
         }
         CredentialRetrievalError::MalformedHelperResponse => {
             "the credential helper's answer can't be read".to_owned()

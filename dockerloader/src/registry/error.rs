@@ -90,7 +90,10 @@ pub enum Error {
         problem: String,
     },
     /// It wants credentials, or other ones.
-    #[error("registry {host}: not authorized to pull {repository}, {credentials}{said}")]
+    #[error(
+        "registry {host}: not authorized to pull {repository}, {credentials}; `docker login` stores credentials \
+         there{said}"
+    )]
     Unauthorized {
         /// `host[:port]`.
         host: String,
@@ -102,7 +105,9 @@ pub enum Error {
         said: String,
     },
     /// It knows who asks, and doesn't give it.
-    #[error("registry {host}: access to {repository} denied, {credentials}{said}")]
+    #[error(
+        "registry {host}: access to {repository} denied, {credentials}; ask for the right to pull it{said}"
+    )]
     Forbidden {
         /// `host[:port]`.
         host: String,

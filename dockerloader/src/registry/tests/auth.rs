@@ -120,6 +120,18 @@ async fn a_password_goes_to_the_token_service_or_to_the_registry() {
 }
 
 #[tokio::test]
+async fn a_refused_password_is_not_shown_twice() {
+    let server = Server::start(|_| Answer::new(401, "").with("www-authenticate", "Basic realm=\"r\"")).await;
+    let directory = tempfile::tempdir().unwrap();
+    docker_config(directory.path(), &server.host(), "u:p");
+    let client = client(&settings(directory.path()));
+    for requests in [2, 3] {
+        client.resolve(&reference(&server)).await.unwrap_err();
+        assert_eq!(server.lines().len(), requests, "accounts are locked after too many");
+    }
+}
+
+#[tokio::test]
 async fn an_identity_token_is_changed_for_an_access_token() {
     let server = Server::start(|asked| {
         let host = asked.header("host").unwrap();

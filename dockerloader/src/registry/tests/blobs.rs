@@ -156,6 +156,24 @@ async fn credentials_stay_at_the_registry_when_it_redirects() {
 }
 
 #[tokio::test]
+async fn a_redirect_cannot_ask_for_the_credentials_of_the_registry() {
+    let storage = Server::start(|asked| {
+        let host = asked.header("host").unwrap();
+        Answer::new(401, "").with("www-authenticate", format!("Bearer realm=\"http://{host}/token\""))
+    })
+    .await;
+    let location = format!("http://{}/x", storage.host());
+    let registry = Server::start(move |_| Answer::new(307, "").with("location", &location)).await;
+    let directory = tempfile::tempdir().unwrap();
+    docker_config(directory.path(), &registry.host(), "u:p");
+    let settings =
+        RegistrySettings { docker_config: Some(directory.path().to_owned()), ..RegistrySettings::default() };
+    let error = client(&settings).blob(&reference(&registry), &descriptor(CONTENT), 0).await.unwrap_err();
+    assert!(matches!(error, Error::Unauthorized { .. }), "{error}");
+    assert_eq!(storage.lines(), ["GET /x"]);
+}
+
+#[tokio::test]
 async fn redirects_that_lead_nowhere_good_are_refused() {
     for (location, hint) in [
         (Some("/v2/again"), "more than 5 times"),

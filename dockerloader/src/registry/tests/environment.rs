@@ -125,12 +125,12 @@ async fn credential_helpers_are_asked_and_not_trusted() {
         return;
     };
     helper(&folder, "store", r#"read host; echo "{\"Username\":\"u-$host\",\"Secret\":\"p\"}""#);
-    helper(&folder, "token", r#"echo '{"Username":"<token>","Secret":"t"}'"#);
-    helper(&folder, "none", "echo 'credentials not found in native keychain'; exit 1");
-    helper(&folder, "fails", "echo s3cret; echo s3cret >&2; exit 1");
-    helper(&folder, "talks", "echo s3cret");
+    helper(&folder, "token", r#"read host; echo '{"Username":"<token>","Secret":"t"}'"#);
+    helper(&folder, "none", "read host; echo 'credentials not found in native keychain'; exit 1");
+    helper(&folder, "fails", "read host; echo s3cret; echo s3cret >&2; exit 1");
+    helper(&folder, "talks", "read host; echo s3cret");
     // Hangs until the other end of the pipe is opened, below.
-    helper(&folder, "hangs", r#"exec cat "${0%/*}/pipe""#);
+    helper(&folder, "hangs", r#"read host; exec cat "${0%/*}/pipe""#);
     let pipe = folder.join("pipe");
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
     write_config(

@@ -89,6 +89,17 @@ async fn a_mirror_with_wrong_bytes_is_not_asked_for_them_again() {
 }
 
 #[tokio::test]
+async fn a_mirror_with_a_wrong_manifest_is_not_asked_for_it_again() {
+    let mirror = Server::start(|_| Answer::new(200, "other!!")).await;
+    let registry = Server::start(has_content).await;
+    let client = client(&with_mirrors(&registry, &[mirror.host()]));
+    for _ in 0..2 {
+        client.manifest(&reference(&registry), &sha256(b"content")).await.unwrap();
+    }
+    assert_eq!((mirror.lines().len(), registry.lines().len()), (1, 2));
+}
+
+#[tokio::test]
 async fn a_host_that_is_not_there_says_so() {
     // No name server is asked for a label of more than 63 letters. TLS would refuse it before the resolver does.
     let nowhere = format!("{}.invalid", "a".repeat(64));

@@ -1,0 +1,138 @@
+//! `cargo xtask test`: the stages.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::call::Call;
+use crate::count::{self, Count};
+use crate::failure::Result;
+use crate::install;
+use crate::interrupt;
+use crate::services::Services;
+use crate::stage::{Stages, Verdict};
+use crate::workspace::{cargo, cargo_home};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Install nothing: name what is missing, and fail
+    #[arg(long)]
+    no_install: bool,
+    /// Leave out the tests in containers
+    #[arg(long)]
+    no_docker: bool,
+    /// Only the tests whose names contain one of these words, without lints, documentation and package
+    filter: Vec<String>,
+}
+
+/// The seed's own command.
+const CONTAINER_TESTS: &[&str] = &["test", "--package", "dockerloader", "--test", "dockerloader_test"];
+const WHOLE: &[&str] = &["--workspace", "--all-features"];
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let mut stages = Stages::default();
+    let installed = stages.run("install", |_| {
+        install::ensure(!arguments.no_docker, arguments.no_install).map(|()| Verdict::Passed)
+    });
+    if let Verdict::Failed(_) = installed {
+        return Ok(ExitCode::FAILURE);
+    }
+    let everything = arguments.filter.is_empty();
+    if everything {
+        stages.run("format", |_| judge(cargo().args(["fmt", "--all", "--check"])));
+        stages.run("lints", |_| {
+            judge(cargo().args(["clippy", "--all-targets"]).args(WHOLE).args(["--", "--deny", "warnings"]))
+        });
+        stages.run("documentation", |_| {
+            judge(cargo().args(["doc", "--no-deps"]).args(WHOLE).env("RUSTDOCFLAGS", "--deny warnings"))
+        });
+    }
+    // Tests of the whole start the binaries, which their own builds don't bring.
+    stages.run("build", |_| judge(cargo().args(["build", "--bins"]).args(WHOLE)));
+    stages.run("tests", |tests| {
+        let call = cargo().args(["nextest", "run", "--profile", "ci", "--no-tests", "pass"]).args(WHOLE);
+        counted(call.args(&arguments.filter), tests)
+    });
+    if everything {
+        stages.run("doc tests", |tests| counted(cargo().args(["test", "--doc"]).args(WHOLE), tests));
+    }
+    containers(&mut stages, arguments);
+    if everything {
+        stages.run("package", |_| {
+            judge(cargo().args([
+                "package",
+                "--quiet",
+                "--package",
+                "dockerloader",
+                "--allow-dirty",
+                "--no-verify",
+            ]))
+        });
+        stages.run("dependencies", |_| judge(cargo().args(["deny", "check", "bans", "licenses", "sources"])));
+        stages.run("advisories", |_| advisories());
+    }
+    println!("\n{}", stages.report());
+    Ok(if stages.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn containers(stages: &mut Stages, arguments: &Arguments) {
+    if arguments.no_docker {
+        stages.run("containers", |_| Ok(Verdict::Skipped("--no-docker was given".into())));
+        return;
+    }
+    let mut services = None;
+    stages.run("services", |_| {
+        services = Some(Services::start()?);
+        Ok(Verdict::Passed)
+    });
+    let Some(services) = services else { return };
+    stages.run("containers", |tests| {
+        let call = cargo().args(CONTAINER_TESTS).args(["--", "--no-capture"]).args(&arguments.filter);
+        let verdict = counted(call.envs(&services.environment()), tests)?;
+        if verdict != Verdict::Passed {
+            println!("the registries' last words:\n{}", services.logs());
+        }
+        Ok(verdict)
+    });
+    stages.run("clean up", |_| {
+        drop(services);
+        Ok(Verdict::Passed)
+    });
+}
+
+/// The database of known vulnerabilities comes from GitHub, which not every machine reaches.
+fn advisories() -> Result<Verdict> {
+    let databases = cargo_home().join("advisory-dbs");
+    let fetched =
+        Call::new("git").args(["ls-remote", "--quiet", "https://github.com/RustSec/advisory-db", "HEAD"]);
+    if fetched.env("GIT_TERMINAL_PROMPT", "0").within(std::time::Duration::from_secs(20)).read().is_ok() {
+        return judge(cargo().args(["deny", "check", "advisories"]));
+    }
+    let kept = std::fs::read_dir(databases)
+        .is_ok_and(|entries| entries.flatten().any(|entry| entry.path().is_dir()));
+    if kept {
+        println!("github.com can't be reached: checking with the advisories of the last visit");
+        return judge(cargo().args(["deny", "check", "--disable-fetch", "advisories"]));
+    }
+    Ok(Verdict::Skipped("github.com can't be reached, and there is no advisory database here".into()))
+}
+
+fn judge(call: Call) -> Result<Verdict> {
+    call.run().map(|()| Verdict::Passed)
+}
+
+/// Runs tests, shows what they print, and counts them.
+fn counted(call: Call, tests: &mut Count) -> Result<Verdict> {
+    let ended_well = call.watch(|line| {
+        if let Some(count) = count::summary(line) {
+            *tests += count;
+        }
+    })?;
+    Ok(if ended_well {
+        Verdict::Passed
+    } else if interrupt::interrupted() {
+        Verdict::Failed("interrupted".into())
+    } else {
+        Verdict::Failed("see above".into())
+    })
+}
