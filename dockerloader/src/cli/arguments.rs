@@ -65,6 +65,14 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Make one version anew, from its blobs on disk or else from the registry
+    Restore {
+        /// Its digest
+        digest: Digest,
+        /// One JSON object a line; the last is the result
+        #[arg(long)]
+        json: bool,
+    },
     /// Compare the extracted versions with what was extracted
     Verify {
         /// Read every file, rather than only sizes, modes and times

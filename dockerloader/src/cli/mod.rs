@@ -38,7 +38,6 @@ use std::path::Path;
 use clap::Parser as _;
 
 use self::arguments::{Arguments, Command};
-
 use self::failure::Failure;
 use crate::config::{Environment, Settings};
 use crate::layout::Layout;
@@ -105,6 +104,7 @@ fn perform(command: Option<Command>, context: &Context) -> Result<i32, Failure> 
         Some(Command::Verify { full, digest, json }) => verify::run(context, full, digest.as_ref(), json)?,
         Some(Command::Pull { repair: true, json, .. }) => pull::repair(context, json)?,
         Some(Command::Pull { stage, again, json, .. }) => pull::run(context, stage, again || !json, json)?,
+        Some(Command::Restore { digest, json }) => pull::restore(context, digest, json)?,
         Some(Command::Gc { dry_run, json }) => gc::run(context, dry_run, json)?,
     };
     Ok(exit.code())
@@ -116,6 +116,7 @@ fn supervise(context: &Context) -> Result<i32, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use super::exit::Exit;
     use super::*;
 
     #[test]

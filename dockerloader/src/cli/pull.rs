@@ -154,6 +154,7 @@ fn text(answer: &Answer) -> String {
         ("skipped", Some(reason), _) => format!(
             "skipping update to {digest}: {reason}; to have it tried again: dockerloader forget {digest}"
         ),
+        ("restored", ..) => format!("{digest} is restored"),
         (_, _, Some(error)) => error.clone(),
         (outcome, ..) => outcome.replace('_', " "),
     }
@@ -162,6 +163,11 @@ fn text(answer: &Answer) -> String {
 /// `pull --repair`.
 pub(super) fn repair(context: &Context, json: bool) -> Result<Exit, Failure> {
     repair::run(context, json, Arc::new(Display::new(json)))
+}
+
+/// `restore`.
+pub(super) fn restore(context: &Context, digest: Digest, json: bool) -> Result<Exit, Failure> {
+    repair::restore(context, digest, json, &(Arc::new(Display::new(json)) as Arc<dyn Progress>))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `pull --repair`: damaged versions are made anew, from the blobs on disk, or else from the registry.
+//! `pull --repair` and `restore`: damaged versions are made anew, from the blobs on disk, or else from the registry.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::progress;
 use super::pull::{self, Answer, Error, PATIENCE};
 use super::{Context, slots, verify};
 use crate::digest::Digest;
-use crate::disk::{self, RealDisk};
+use crate::disk::{self, Disk as _, RealDisk};
 use crate::progress::Progress;
 use crate::pull::Request;
 use crate::reference::Reference;
@@ -46,6 +46,24 @@ pub(super) fn run(context: &Context, json: bool, progress: Arc<dyn Progress>) ->
     pull::finish(&answer, json)
 }
 
+/// Makes one version anew, whatever its state.
+pub(super) fn restore(
+    context: &Context,
+    digest: Digest,
+    json: bool,
+    progress: &Arc<dyn Progress>,
+) -> Result<Exit, Failure> {
+    let answer = match repair(context, digest, progress) {
+        Ok(from) => {
+            tell(&Repaired { digest, from }, json)?;
+            Answer { outcome: "restored", digest: Some(digest), reason: None, error: None, remedy: None }
+        }
+        Err(error) if json => Answer { digest: Some(digest), ..pull::failed(&error) },
+        Err(error) => return Err(error.into()),
+    };
+    pull::finish(&answer, json)
+}
+
 fn tell(repaired: &Repaired, json: bool) -> Result<(), Failure> {
     if json {
         progress::json(repaired);
@@ -65,7 +83,11 @@ fn repair(context: &Context, digest: Digest, progress: &Arc<dyn Progress>) -> Re
     let reference = of_version(&pull::target(context)?, &digest)?;
     // Without its seal the version counts as absent, however well its sizes and times look.
     let seal = layout.seal(&digest);
-    disk::remove_file_synced(&RealDisk, &seal).map_err(|error| Error::Local(Failure::file(&seal, &error)))?;
+    let removed = RealDisk.kind(&seal).and_then(|found| match found {
+        Some(_) => disk::remove_file_synced(&RealDisk, &seal),
+        None => Ok(()),
+    });
+    removed.map_err(|error| Error::Local(Failure::file(&seal, &error)))?;
     let request = Request {
         reference,
         stage: false,
