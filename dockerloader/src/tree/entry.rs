@@ -460,7 +460,8 @@ mod tests {
         let kind = |flag, name: &[u8], link: &[u8]| {
             entry(flag, name, link, None, |entry| format!("{:?} {}", entry.kind, entry.stored))
         };
-        let table: [(u8, &[u8], &[u8], Result<&str, Rule>); 22] = [
+        type Row = (u8, &'static [u8], &'static [u8], Result<&'static str, Rule>);
+        let table: [Row; 22] = [
             (b'0', b"f", b"", Ok("File { size: 10 } 10")),
             (b'7', b"./f", b"", Ok("File { size: 10 } 10")),
             (b'\0', b"f", b"", Ok("File { size: 10 } 10")),
