@@ -118,7 +118,14 @@ impl Disk for RealDisk {
     }
 
     fn remove_tree(&self, path: &Path) -> io::Result<()> {
-        absent_is_fine(std::fs::remove_dir_all(path))
+        match std::fs::remove_dir_all(path) {
+            // Directories of images may be closed to their owner, which only root doesn't notice.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                open_directories(path)?;
+                absent_is_fine(std::fs::remove_dir_all(path))
+            }
+            other => absent_is_fine(other),
+        }
     }
 
     fn create_directories(&self, path: &Path) -> io::Result<()> {
@@ -147,6 +154,26 @@ impl Disk for RealDisk {
 #[expect(clippy::disallowed_methods, reason = "this is disk.rs")]
 pub fn sync_file(file: &File) -> io::Result<()> {
     file.sync_all()
+}
+
+/// Swaps two names of one file system in one step, and makes that durable. Where the file system can't (`renameat2(2)`,
+/// `RENAME_EXCHANGE`), the first takes the second's place in two steps, and the second is left as `aside`.
+///
+/// # Errors
+/// Of the renames or of the sync.
+#[cfg(feature = "loader")]
+pub fn exchange(disk: &(impl Disk + ?Sized), new: &Path, old: &Path, aside: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+    match renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE) {
+        Ok(()) => disk.rename(new, aside)?,
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            disk.rename(old, aside)?;
+            disk.rename(new, old)?;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    sync_parent(disk, old)
 }
 
 /// Whether an error means that the disk, or a quota on it, is full.
@@ -212,6 +239,20 @@ fn beside(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
+/// Gives the owner all rights to a directory and those below it.
+fn open_directories(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        // Of the entry itself: a link to a directory is none.
+        if entry.file_type()?.is_dir() {
+            open_directories(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
@@ -220,5 +261,38 @@ fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if is_absent(&error) => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "this test makes and looks at files")]
+    fn a_tree_is_removed_though_its_directories_are_closed_and_its_links_lead_out() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let outside = directory.path().join("outside");
+        let tree = directory.path().join("tree");
+        std::fs::create_dir_all(tree.join("a/b/c")).unwrap();
+        std::fs::create_dir(&outside).unwrap();
+        std::fs::write(outside.join("mine"), "mine").unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        let before = mode(&outside);
+        std::fs::write(tree.join("a/b/file"), "x").unwrap();
+        std::os::unix::fs::symlink(&outside, tree.join("a/b/out")).unwrap();
+        for (path, mode) in [("a/b/c", 0o000), ("a/b", 0o555), ("a", 0o500)] {
+            std::fs::set_permissions(tree.join(path), std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+        // Root removes it at once: what others need is called for itself as well.
+        open_directories(&tree).unwrap();
+        assert_eq!(mode(&tree.join("a/b/c")), 0o700);
+        std::fs::set_permissions(tree.join("a"), std::fs::Permissions::from_mode(0o500)).unwrap();
+        RealDisk.remove_tree(&tree).unwrap();
+        assert!(!tree.exists());
+        assert_eq!(std::fs::read(outside.join("mine")).unwrap(), b"mine");
+        assert_eq!(mode(&outside), before);
+        RealDisk.remove_tree(&tree).unwrap();
     }
 }

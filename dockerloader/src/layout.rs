@@ -110,6 +110,11 @@ impl Layout {
         self.storage().join("launch")
     }
 
+    /// `storage/v1/resolved.json`: what the target's tag meant at the last look.
+    pub fn resolved(&self) -> PathBuf {
+        self.storage().join("resolved.json")
+    }
+
     /// `supervisor.json`: the live supervisor's process id and control address.
     pub fn supervisor_address(&self) -> PathBuf {
         self.root.join("supervisor.json")

@@ -34,11 +34,27 @@ pub mod status;
 pub mod manifest;
 
 #[cfg(feature = "loader")]
+pub mod registry;
+
+#[cfg(feature = "loader")]
 pub mod blobs;
 
 #[cfg(feature = "loader")]
 pub mod tree;
 
+#[cfg(feature = "loader")]
+pub mod pull;
+
+#[cfg(feature = "loader")]
+pub mod gc;
+
+#[deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::unreachable
+)]
 pub mod slots;
 
 pub mod report;
@@ -49,6 +65,16 @@ pub use app::{
     Readiness, UpdateLoop, Updates, check_for_update, extend_trial, init_dockerloaded, is_cli_mode, is_trial,
     mark_ready, restart, start_update_loop, status, watch_updates,
 };
+
+#[cfg(feature = "loader")]
+#[deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::unreachable
+)]
+pub mod supervisor;
 
 #[cfg(feature = "loader")]
 pub mod logging;

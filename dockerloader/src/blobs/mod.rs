@@ -145,6 +145,17 @@ impl Blobs {
         Ok(bytes)
     }
 
+    /// Removes a blob and what there is of its download, to give back their room.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn forget(&self, digest: &Digest) -> Result<(), Error> {
+        for path in [self.partial_path(digest), self.path(digest)] {
+            RealDisk.remove_file(&path).map_err(|source| Error::Io { action: "remove", path, source })?;
+        }
+        Ok(())
+    }
+
     /// Removes a blob that was found to be corrupt, so that it is fetched again.
     ///
     /// # Errors

@@ -55,8 +55,11 @@ pub enum Command {
         /// Have it tried at the application's next start
         #[arg(long)]
         stage: bool,
+        /// Try again what was refused, or filled the disk, at the last look; always so without --json
+        #[arg(long)]
+        again: bool,
         /// Restore what is damaged of the installed versions instead
-        #[arg(long, conflicts_with = "stage")]
+        #[arg(long, conflicts_with_all = ["stage", "again"])]
         repair: bool,
         /// One JSON object a line; the last is the result
         #[arg(long)]

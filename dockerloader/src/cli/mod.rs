@@ -26,6 +26,12 @@ mod progress;
 
 mod verify;
 
+mod pull;
+
+mod repair;
+
+mod gc;
+
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -97,15 +103,15 @@ fn perform(command: Option<Command>, context: &Context) -> Result<i32, Failure> 
         Some(Command::Completions { shell }) => documents::completions(shell)?,
         Some(Command::Man { directory }) => documents::manual(&directory)?,
         Some(Command::Verify { full, digest, json }) => verify::run(context, full, digest.as_ref(), json)?,
-        Some(Command::Pull { .. } | Command::Gc { .. }) => {
-            return Err(Failure::new(Exit::Internal, "not wired"));
-        }
+        Some(Command::Pull { repair: true, json, .. }) => pull::repair(context, json)?,
+        Some(Command::Pull { stage, again, json, .. }) => pull::run(context, stage, again || !json, json)?,
+        Some(Command::Gc { dry_run, json }) => gc::run(context, dry_run, json)?,
     };
     Ok(exit.code())
 }
 
-fn supervise(_context: &Context) -> Result<i32, Failure> {
-    Err(Failure::new(Exit::Internal, "not wired"))
+fn supervise(context: &Context) -> Result<i32, Failure> {
+    Ok(crate::supervisor::run(&context.settings, &context.environment))
 }
 
 #[cfg(test)]

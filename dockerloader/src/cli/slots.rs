@@ -90,11 +90,11 @@ pub(super) fn forget(context: &Context, prefix: &DigestPrefix, json: bool) -> Re
 }
 
 /// Every digest that there is something to forget of.
-fn judged(slots: &Slots) -> Vec<Digest> {
+pub(super) fn judged(slots: &Slots) -> Vec<Digest> {
     slots.memory.verdicts.iter().map(|verdict| verdict.digest).chain(slots.update_attempt).collect()
 }
 
-fn read(context: &Context) -> Result<Slots, Failure> {
+pub(super) fn read(context: &Context) -> Result<Slots, Failure> {
     slots::read(&RealDisk, &context.layout).map_err(|error| Failure::file(context.layout.root(), &error))
 }
 

@@ -79,6 +79,7 @@ pub fn status(status: &Status, now: u64, colours: Colours) -> String {
     }
     for (number, found) in status.rejected.iter().enumerate() {
         page.row(if number == 0 { "rejected" } else { "" }, &rejected(found, now, colours));
+        page.row("", &again(found, now));
         page.output(&found.output);
     }
     for (number, found) in status.findings.iter().enumerate() {
@@ -129,7 +130,10 @@ fn running(supervisor: &Supervisor, colours: Colours) -> String {
 
 fn version(version: &Version, now: u64, colours: Colours) -> String {
     let since = version.since.map_or_else(String::new, |at| format!(" since {}", moment(at, now)));
-    format!("{}{since} {}", version.digest.short(), colours.quiet(&printable(&version.executable)))
+    // The path's first part is the same for all, and too long for a line.
+    let inside = version.executable.split_once(&format!("{}/", version.digest));
+    let program = inside.map_or(version.executable.as_str(), |(_, program)| program);
+    format!("{}{since}, {}", version.digest.short(), colours.quiet(&printable(program)))
 }
 
 fn probation(probation: &Probation) -> String {
@@ -153,20 +157,24 @@ fn check(check: &Check, now: u64, colours: Colours) -> String {
 }
 
 fn rejected(rejected: &Rejected, now: u64, colours: Colours) -> String {
-    let short = rejected.digest.short();
-    let again = match rejected.retry_seconds {
-        Some(pause) => match rejected.at.saturating_add(pause).checked_sub(now) {
-            Some(left) if left > 0 && rejected.at <= now => format!("tried again in {}", duration(left)),
-            _ => "tried again at the next check".to_owned(),
-        },
-        None => format!("not tried again; to change that: dockerloader forget {short}"),
-    };
     format!(
-        "{short} {} {}: {} ({again})",
+        "{} {} {}: {}",
+        rejected.digest.short(),
         colours.bad(&printable(&rejected.kind)),
         moment(rejected.at, now),
         printable(&rejected.reason)
     )
+}
+
+/// Whether a rejected version is tried again, and what a person can do about it.
+fn again(rejected: &Rejected, now: u64) -> String {
+    match rejected.retry_seconds {
+        Some(pause) => match rejected.at.saturating_add(pause).checked_sub(now) {
+            Some(left) if left > 0 && rejected.at <= now => format!("tried again in {}", duration(left)),
+            _ => "tried again at the next check".to_owned(),
+        },
+        None => format!("not tried again, unless: dockerloader forget {}", rejected.digest.short()),
+    }
 }
 
 /// What happens by itself from here on.

@@ -8,7 +8,11 @@ fn digest(byte: u8) -> Digest {
 }
 
 fn on_disk(byte: u8, age: u64) -> Option<Version> {
-    Some(Version { digest: digest(byte), executable: "/data/x/entrypoint".into(), since: Some(NOW - age) })
+    Some(Version {
+        digest: digest(byte),
+        executable: format!("/data/{}/bin/app", digest(byte)),
+        since: Some(NOW - age),
+    })
 }
 
 fn full() -> Status {
@@ -68,19 +72,21 @@ fn a_full_status_tells_everything_once() {
 target      localhost:5050/app:latest
 supervisor  process 1, trial: the new version is on trial
 running     cccccccccccc for 4 s, process 12, 3 starts so far
-current     bbbbbbbbbbbb since 2023-11-14 20:08:20 UTC (2 h 5 min ago) /data/x/entrypoint
-on trial    cccccccccccc since 2023-11-14 22:13:16 UTC (4 s ago) /data/x/entrypoint
-staged      dddddddddddd since 2023-11-14 22:13:19 UTC (1 s ago) /data/x/entrypoint
-previous    aaaaaaaaaaaa since 2023-11-13 21:13:20 UTC (1 d 1 h ago) /data/x/entrypoint
+current     bbbbbbbbbbbb since 2023-11-14 20:08:20 UTC (2 h 5 min ago), bin/app
+on trial    cccccccccccc since 2023-11-14 22:13:16 UTC (4 s ago), bin/app
+staged      dddddddddddd since 2023-11-14 22:13:19 UTC (1 s ago), bin/app
+previous    aaaaaaaaaaaa since 2023-11-13 21:13:20 UTC (1 d 1 h ago), bin/app
 probation   bbbbbbbbbbbb: 1 of 3 crashes that bring the previous version back, 5 min left
 last check  2023-11-14 22:10:40 UTC (2 min 40 s ago): up to date (cccccccccccc): the target names the running version
 next        the trial ends in 6 s, unless the application is ready before
             dddddddddddd is tried when the application exits with 42 or is started anew
             the supervisor looks at the registry in 2 min 20 s
-rejected    eeeeeeeeeeee app 2023-11-14 21:13:20 UTC (1 h ago): exited with 1 in its trial (not tried again; to change that: dockerloader forget eeeeeeeeeeee)
+rejected    eeeeeeeeeeee app 2023-11-14 21:13:20 UTC (1 h ago): exited with 1 in its trial
+            not tried again, unless: dockerloader forget eeeeeeeeeeee
               | panicked at main.rs
               | \\u{1b}[31mred\\u{1b}[0m
-            efefefefefef environment 2023-11-14 22:12:50 UTC (30 s ago): no space left on device (tried again in 30 s)
+            efefefefefef environment 2023-11-14 22:12:50 UTC (30 s ago): no space left on device
+            tried again in 30 s
 findings    entrypoint-attempt is a file, not a link
             update-attempt holds no digest
 ";

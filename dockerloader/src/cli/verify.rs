@@ -68,6 +68,11 @@ fn extracted(layout: &Layout) -> Result<Vec<Digest>, Failure> {
     Ok(digests)
 }
 
+/// Whether nothing of a version is missing or changed.
+pub(super) fn is_intact(layout: &Layout, digest: Digest, depth: Depth) -> bool {
+    verify(layout, digest, depth).intact
+}
+
 fn verify(layout: &Layout, digest: Digest, depth: Depth) -> Verified {
     let path = layout.seal(&digest);
     let seal = RealDisk

@@ -16,15 +16,15 @@ pub enum Exit {
 }
 
 /// The supervisor's own code when a trial hung and it was told to leave on failure, as `timeout(1)` has it.
-pub const TIMED_OUT: i32 = 124;
+pub(super) const TIMED_OUT: i32 = 124;
 /// The supervisor's own code for a setting that is wrong or missing (`EX_CONFIG`, sysexits.h).
-pub const CONFIG: i32 = 78;
+pub(super) const CONFIG: i32 = 78;
 /// The supervisor's own code when another one holds the data directory (`EX_TEMPFAIL`, sysexits.h).
-pub const LOCKED: i32 = 75;
+pub(super) const LOCKED: i32 = 75;
 /// The supervisor's own code when the data directory can't be used (`EX_IOERR`, sysexits.h).
-pub const DATA_DIRECTORY: i32 = 74;
+pub(super) const DATA_DIRECTORY: i32 = 74;
 /// The supervisor's own code for an error that should not happen (`EX_SOFTWARE`, sysexits.h).
-pub const INTERNAL: i32 = 70;
+pub(super) const INTERNAL: i32 = 70;
 
 const ENOENT: i32 = 2;
 const ENOTDIR: i32 = 20;

@@ -80,8 +80,14 @@ pub(super) enum Input {
 pub(super) enum Outcome {
     UpToDate(Digest),
     Staged(Digest),
-    Skipped { digest: Digest, reason: String },
-    Failed { error: String, remedy: Remedy },
+    Skipped {
+        digest: Digest,
+        reason: String,
+    },
+    Failed {
+        error: String,
+        remedy: Remedy,
+    },
     /// A restore or a clean-up is done.
     Done,
 }
@@ -169,14 +175,30 @@ enum Then {
 enum Phase {
     Begin,
     /// Nothing can be run; the helper works, or is started at this time.
-    Installing { retry_at: Option<Millis> },
+    Installing {
+        retry_at: Option<Millis>,
+    },
     /// The helper rebuilds the tree of the version that should run.
-    Restoring { digest: Digest },
+    Restoring {
+        digest: Digest,
+    },
     /// The version crashed before: the helper looks for a fix before it is started again.
-    LookingFirst { version: Named, until: Millis },
+    LookingFirst {
+        version: Named,
+        until: Millis,
+    },
     Running(Run),
-    BackOff { until: Millis },
-    Stopping { run: Run, then: Then, kill_at: Millis, killed: bool, exit: Option<Exit>, insisted: bool },
+    BackOff {
+        until: Millis,
+    },
+    Stopping {
+        run: Run,
+        then: Then,
+        kill_at: Millis,
+        killed: bool,
+        exit: Option<Exit>,
+        insisted: bool,
+    },
     Left,
 }
 
@@ -271,7 +293,17 @@ impl Machine {
         }
     }
 
-    /// Whether the application is being stopped: whatever turns up of it is to be swept.
+    /// Whether the application is being stopped.
+    pub(super) const fn is_stopping(&self) -> bool {
+        matches!(self.phase, Phase::Stopping { .. })
+    }
+
+    /// Whether its time to stop is over.
+    pub(super) const fn has_killed(&self) -> bool {
+        matches!(self.phase, Phase::Stopping { killed: true, .. })
+    }
+
+    /// Whether whatever turns up of the application is to be swept.
     pub(super) const fn is_sweeping(&self) -> bool {
         matches!(self.phase, Phase::Stopping { exit: Some(_), .. } | Phase::Stopping { killed: true, .. })
     }
@@ -327,7 +359,8 @@ impl Machine {
                         event = "look_first", digest = %version.digest,
                         "the last run crashed: looking for an update before starting it again"
                     );
-                    self.phase = Phase::LookingFirst { version, until: now.saturating_add(CHECK_BEFORE_START) };
+                    self.phase =
+                        Phase::LookingFirst { version, until: now.saturating_add(CHECK_BEFORE_START) };
                     self.check_wanted = true;
                 } else {
                     self.start(now, version, false, &slots, actions);
@@ -359,7 +392,8 @@ impl Machine {
 
     fn start(&mut self, now: Millis, version: Named, trial: bool, slots: &Slots, actions: &mut Vec<Action>) {
         self.starts = self.starts.saturating_add(1);
-        let on_probation = !trial && slots.memory.probation.as_ref().is_some_and(|p| p.digest == version.digest);
+        let on_probation =
+            !trial && slots.memory.probation.as_ref().is_some_and(|p| p.digest == version.digest);
         self.phase = Phase::Running(Run {
             version: version.clone(),
             trial_ends: trial.then(|| now.saturating_add(self.config.trial_timeout)),
@@ -396,9 +430,10 @@ impl Machine {
         let (phase, detail) = match &self.phase {
             Phase::Begin => ("starting", "starting".to_owned()),
             Phase::Installing { retry_at: None } => ("installing", "pulling the first version".to_owned()),
-            Phase::Installing { retry_at: Some(at) } => {
-                ("waiting", format!("the first version could not be installed; next try in {} s", seconds(*at)))
-            }
+            Phase::Installing { retry_at: Some(at) } => (
+                "waiting",
+                format!("the first version could not be installed; next try in {} s", seconds(*at)),
+            ),
             Phase::Restoring { digest, .. } => {
                 ("restoring", format!("rebuilding the tree of {}", digest.short()))
             }

@@ -51,7 +51,11 @@ pub(super) fn parse(text: &str) -> Option<i32> {
     let name = text.to_ascii_uppercase();
     let name = if name.starts_with("SIG") { name } else { format!("SIG{name}") };
     if let Some(offset) = name.strip_prefix("SIGRTMIN+") {
-        return offset.parse::<i32>().ok().map(|offset| 34 + offset).filter(|number| (34..=LAST).contains(number));
+        return offset
+            .parse::<i32>()
+            .ok()
+            .map(|offset| 34 + offset)
+            .filter(|number| (34..=LAST).contains(number));
     }
     name.parse::<Signal>().ok().map(|signal| signal as i32)
 }
@@ -75,9 +79,16 @@ mod tests {
 
     #[test]
     fn stop_signals_are_read_in_all_forms() {
-        for (text, number) in
-            [("SIGTERM", Some(15)), ("quit", Some(3)), ("9", Some(9)), ("SIGRTMIN+3", Some(37)), ("0", None), ("SIGX", None), ("99", None), ("", None)]
-        {
+        for (text, number) in [
+            ("SIGTERM", Some(15)),
+            ("quit", Some(3)),
+            ("9", Some(9)),
+            ("SIGRTMIN+3", Some(37)),
+            ("0", None),
+            ("SIGX", None),
+            ("99", None),
+            ("", None),
+        ] {
             assert_eq!(parse(text), number, "{text}");
         }
     }

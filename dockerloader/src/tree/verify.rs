@@ -322,12 +322,12 @@ fn is_of_kind(kind: RecordKind<'_>, stat: &Stat) -> bool {
 
 /// Names and values, sorted by name.
 fn list_xattrs(fd: &OwnedFd) -> Result<Vec<OwnedXattr>, Errno> {
-    let mut names = vec![0; rustix::fs::flistxattr(fd, &mut [0u8; 0])?];
+    let mut names = vec![0; rustix::fs::flistxattr_query(fd)?];
     let length = rustix::fs::flistxattr(fd, &mut names[..])?;
     names.truncate(length);
     let mut pairs = Vec::new();
     for name in names.split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
-        let mut value = vec![0; rustix::fs::fgetxattr(fd, name, &mut [0u8; 0])?];
+        let mut value = vec![0; rustix::fs::fgetxattr_query(fd, name)?];
         let length = rustix::fs::fgetxattr(fd, name, &mut value[..])?;
         value.truncate(length);
         pairs.push((name.into(), value.into_boxed_slice()));

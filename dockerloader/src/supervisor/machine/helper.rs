@@ -1,8 +1,8 @@
 //! Helpers: when one is started, and what its outcome leads to.
 
 use super::{
-    Action, Event, FIRST_PAUSE, Ground, Helper, LONGEST_PAUSE, Machine, Millis, NextRun, Outcome, PULL_BEFORE_START,
-    Phase, Then, next_run,
+    Action, Event, FIRST_PAUSE, Ground, Helper, LONGEST_PAUSE, Machine, Millis, NextRun, Outcome,
+    PULL_BEFORE_START, Phase, Then, next_run,
 };
 use crate::control::Reply;
 use crate::status::Check;
@@ -62,7 +62,13 @@ impl Machine {
         }
     }
 
-    fn checked(&mut self, now: Millis, outcome: &Outcome, ground: &mut dyn Ground, actions: &mut Vec<Action>) {
+    fn checked(
+        &mut self,
+        now: Millis,
+        outcome: &Outcome,
+        ground: &mut dyn Ground,
+        actions: &mut Vec<Action>,
+    ) {
         self.last_look = now;
         self.remember_check(outcome, ground);
         let asked = !self.waiting.is_empty();
@@ -142,7 +148,8 @@ impl Machine {
         }
         let (_, why) = describe(outcome);
         tracing::error!(event = "restore_failed", %digest, "could not rebuild the tree: {why}");
-        let event = Event::Unstartable { reason: format!("its tree is damaged and could not be rebuilt: {why}") };
+        let event =
+            Event::Unstartable { reason: format!("its tree is damaged and could not be rebuilt: {why}") };
         match ground.act(&event).map(|slots| next_run(&slots)) {
             Ok(NextRun::Current(version)) if version.digest != digest => {
                 tracing::warn!(event = "roll_back", from = %digest, to = %version.digest, "running the previous version");
@@ -162,7 +169,9 @@ impl Machine {
     fn remember_check(&mut self, outcome: &Outcome, ground: &mut dyn Ground) {
         let (word, detail) = describe(outcome);
         let digest = match outcome {
-            Outcome::UpToDate(digest) | Outcome::Staged(digest) | Outcome::Skipped { digest, .. } => Some(*digest),
+            Outcome::UpToDate(digest) | Outcome::Staged(digest) | Outcome::Skipped { digest, .. } => {
+                Some(*digest)
+            }
             Outcome::Failed { .. } | Outcome::Done => None,
         };
         if matches!(outcome, Outcome::Failed { .. }) {
@@ -183,7 +192,9 @@ impl Machine {
 
 fn describe(outcome: &Outcome) -> (&'static str, String) {
     match outcome {
-        Outcome::UpToDate(digest) => ("up_to_date", format!("already running the latest version, {}", digest.short())),
+        Outcome::UpToDate(digest) => {
+            ("up_to_date", format!("already running the latest version, {}", digest.short()))
+        }
         Outcome::Staged(digest) => ("staged", format!("update available: {} is staged", digest.short())),
         Outcome::Skipped { digest, reason } => {
             ("skipped", format!("skipping update: {} was rejected: {reason}", digest.short()))

@@ -16,13 +16,16 @@ impl Machine {
         actions: &mut Vec<Action>,
     ) {
         let answer = match &mut self.phase {
-            Phase::Running(run) if run.trial_ends.is_none() => Reply::AlreadyCommitted { digest: run.version.digest },
+            Phase::Running(run) if run.trial_ends.is_none() => {
+                Reply::AlreadyCommitted { digest: run.version.digest }
+            }
             Phase::Running(run) => match ground.act(&Event::Ready) {
                 Ok(_) => {
                     let digest = run.version.digest;
                     tracing::info!(event = "commit", %digest, "trial successful: committed after {} ms", now.saturating_sub(run.since));
                     run.trial_ends = None;
-                    run.probation_ends = (self.config.probation > 0).then(|| now.saturating_add(self.config.probation));
+                    run.probation_ends =
+                        (self.config.probation > 0).then(|| now.saturating_add(self.config.probation));
                     self.pauses = 0;
                     self.clean_up_wanted = true;
                     Reply::Committed { digest }
@@ -32,9 +35,9 @@ impl Machine {
                     Reply::Refused { reason: format!("the commit could not be written: {error}") }
                 }
             },
-            Phase::Stopping { then, .. } => {
-                Reply::Refused { reason: format!("too late: the application is being stopped {}", then.purpose()) }
-            }
+            Phase::Stopping { then, .. } => Reply::Refused {
+                reason: format!("too late: the application is being stopped {}", then.purpose()),
+            },
             _ => Reply::Refused { reason: "no application runs".to_owned() },
         };
         actions.extend(token.map(|token| Action::Reply(token, answer)));
@@ -75,7 +78,9 @@ impl Machine {
 
     pub(super) fn check(&mut self, now: Millis, token: Token, actions: &mut Vec<Action>) {
         let refusal = match &mut self.phase {
-            _ if !self.config.has_target => Some("DOCKERLOADER_TARGET is not set, so there is nothing to follow"),
+            _ if !self.config.has_target => {
+                Some("DOCKERLOADER_TARGET is not set, so there is nothing to follow")
+            }
             Phase::Stopping { .. } | Phase::Left => Some("the application is being stopped"),
             Phase::Running(run) => {
                 run.asked = true;
@@ -101,7 +106,8 @@ impl Machine {
         let slots = ground.slots();
         let trial = slots.attempting.version().map(|named| named.digest);
         let current = slots.current.version().map(|named| named.digest);
-        let previous = slots.previous.version().map(|named| named.digest).filter(|digest| Some(*digest) != current);
+        let previous =
+            slots.previous.version().map(|named| named.digest).filter(|digest| Some(*digest) != current);
         let pair = match (trial, slots.current.digest(), previous) {
             (Some(trial), Some(current), _) => Some((trial, current)),
             (None, Some(current), Some(previous)) => Some((current, previous)),

@@ -56,7 +56,8 @@ impl Machine {
             Phase::Running(run) => {
                 if run.trial_ends.is_some_and(|ends| ends <= now) {
                     let waited = now.saturating_sub(run.since);
-                    let reason = format!("hung: not ready after {waited} ms (DOCKERLOADER_TRIAL timeout hit)");
+                    let reason =
+                        format!("hung: not ready after {waited} ms (DOCKERLOADER_TRIAL timeout hit)");
                     self.stop(now, Then::FailTrial { reason, exit: None }, actions);
                 } else if run.watchdog.is_some_and(|(_, deadline)| deadline <= now) {
                     let period = run.watchdog.map_or(0, |(period, _)| period);
@@ -113,7 +114,9 @@ impl Machine {
                     "the application {exit} after {} ms", now.saturating_sub(run.since)
                 );
                 let then = match run.trial_ends {
-                    Some(_) => Then::FailTrial { reason: format!("{exit} before it was ready"), exit: Some(exit) },
+                    Some(_) => {
+                        Then::FailTrial { reason: format!("{exit} before it was ready"), exit: Some(exit) }
+                    }
                     None => Then::Ended,
                 };
                 let kill_at = now.saturating_add(self.config.stop_grace);

@@ -126,7 +126,10 @@ impl Machine {
         }
         let pause = Self::pause(self.pauses);
         self.pauses = self.pauses.saturating_add(1);
-        tracing::warn!(event = "back_off", "it asked for a restart, but nothing is staged: starting it again in {pause} ms");
+        tracing::warn!(
+            event = "back_off",
+            "it asked for a restart, but nothing is staged: starting it again in {pause} ms"
+        );
         self.phase = Phase::BackOff { until: now.saturating_add(pause) };
         // It may be too broken to ask for its own fix.
         self.check_wanted = self.config.has_target && self.config.poll != Poll::Never && self.pauses > 1;

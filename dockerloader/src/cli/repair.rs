@@ -1,0 +1,103 @@
+//! `pull --repair`: damaged versions are made anew, from the blobs on disk, or else from the registry.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::exit::Exit;
+use super::failure::Failure;
+use super::progress;
+use super::pull::{self, Answer, Error, PATIENCE};
+use super::{Context, slots, verify};
+use crate::digest::Digest;
+use crate::disk::{self, RealDisk};
+use crate::progress::Progress;
+use crate::pull::Request;
+use crate::reference::Reference;
+use crate::tree::Depth;
+
+/// Told for each version that was made anew.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename = "repaired")]
+struct Repaired {
+    digest: Digest,
+    /// `blobs` or `registry`.
+    from: &'static str,
+}
+
+/// Checks every version that a slot names, in full, and repairs the damaged ones. Goes on after a failure, and then ends
+/// with it.
+pub(super) fn run(context: &Context, json: bool, progress: Arc<dyn Progress>) -> Result<Exit, Failure> {
+    let mut answer = Answer { outcome: "up_to_date", digest: None, reason: None, error: None, remedy: None };
+    for digest in slots::read(context)?.named() {
+        if verify::is_intact(&context.layout, digest, Depth::Full) {
+            continue;
+        }
+        match repair(context, digest, &progress) {
+            Ok(from) => {
+                tell(&Repaired { digest, from }, json)?;
+                if answer.remedy.is_none() {
+                    answer = Answer { outcome: "repaired", digest: Some(digest), ..answer };
+                }
+            }
+            Err(error) => answer = Answer { digest: Some(digest), ..pull::failed(&error) },
+        }
+    }
+    pull::finish(&answer, json)
+}
+
+fn tell(repaired: &Repaired, json: bool) -> Result<(), Failure> {
+    if json {
+        progress::json(repaired);
+        return Ok(());
+    }
+    super::output::print(&format!("{} is made anew from the {}\n", repaired.digest, repaired.from))
+}
+
+/// Where the version came from.
+fn repair(context: &Context, digest: Digest, progress: &Arc<dyn Progress>) -> Result<&'static str, Error> {
+    let layout = &context.layout;
+    let error = match crate::pull::restore(&digest, &context.settings.registry, layout, PATIENCE, progress) {
+        Ok(()) => return Ok("blobs"),
+        Err(error) => error,
+    };
+    tracing::warn!(event = "repair", %digest, "cannot make {digest} anew from what is on disk: {error}");
+    let reference = of_version(&pull::target(context)?, &digest)?;
+    // Without its seal the version counts as absent, however well its sizes and times look.
+    let seal = layout.seal(&digest);
+    disk::remove_file_synced(&RealDisk, &seal).map_err(|error| Error::Local(Failure::file(&seal, &error)))?;
+    let request = Request {
+        reference,
+        stage: false,
+        current: None,
+        rejected: std::collections::BTreeMap::new(),
+        again: true,
+        wait: PATIENCE,
+    };
+    pull::execute(context, &request, Arc::clone(progress))?;
+    Ok("registry")
+}
+
+/// A version by its digest, in the target's repository.
+fn of_version(target: &Reference, digest: &Digest) -> Result<Reference, Error> {
+    let text = format!("{}/{}@{digest}", target.registry(), target.repository());
+    text.parse().map_err(|error| Error::Local(Failure::new(Exit::Internal, format!("{text}: {error}"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_asked_for_in_the_targets_repository() {
+        let digest = Digest::from_bytes([1; 32]);
+        for target in ["nginx", "localhost:5000/a/b:1", "r.example/a@sha256:"] {
+            let target =
+                if target.ends_with(':') { format!("{target}{}", digest.hex()) } else { target.into() };
+            let target: Reference = target.parse().unwrap();
+            let version = of_version(&target, &digest).unwrap();
+            assert_eq!((version.registry(), version.repository()), (target.registry(), target.repository()));
+            assert_eq!((version.tag(), version.digest()), (None, Some(&digest)));
+        }
+    }
+}

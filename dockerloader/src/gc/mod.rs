@@ -1,0 +1,117 @@
+//! Clean-up of the store: what no slot names, no process runs and no target needs goes (I3).
+//!
+//! [`plan`] decides, purely; [`collect`] lists, plans and removes, with the store's lock held.
+
+mod plan;
+
+mod listing;
+
+pub use listing::{Keep, Listing};
+pub use plan::{Delete, Folder, Plan, Present, References, plan};
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::digest::Digest;
+use crate::disk::{Disk, Kind};
+use crate::layout::Layout;
+use crate::limits::Limits;
+use crate::lock::StoreLock;
+use crate::remedy::Remedy;
+
+/// Why a clean-up stopped. What was removed before stays removed, and everything that is needed is there.
+#[derive(Debug, thiserror::Error)]
+#[error("clean-up of the store: cannot {action} {path}: {source}")]
+pub struct Error {
+    /// What was tried.
+    pub action: &'static str,
+    /// On what.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl Error {
+    /// What to do about it.
+    pub fn remedy(&self) -> Remedy {
+        Remedy::of_io(&self.source)
+    }
+}
+
+/// What a clean-up did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// What was removed, in this order.
+    pub deleted: Vec<Delete>,
+    /// What was left alone though nobody knows it, and why other things were kept.
+    pub findings: Vec<String>,
+}
+
+/// Removes what is not needed: keeps every version that one of the four slots names, those in `keep` (what runs, what is
+/// about to be staged), and the last resolved target unless it is in `rejected`.
+///
+/// # Errors
+/// Of the first operation that failed.
+pub fn collect(
+    _lock: &StoreLock,
+    disk: &(impl Disk + ?Sized),
+    layout: &Layout,
+    keep: &BTreeSet<Digest>,
+    rejected: &BTreeSet<Digest>,
+) -> Result<Report, Error> {
+    let listing = Listing::read(disk, layout, keep, rejected, &Limits::default())?;
+    let plan = plan(&listing.keep.versions, listing.keep.complete, &listing.present, &listing.references);
+    let mut touched = BTreeSet::new();
+    for delete in &plan.deletes {
+        remove(disk, layout, delete)?;
+        touched.insert(delete.folder.path(layout));
+    }
+    // Names that come back after a crash are garbage again: one sync a folder at the end is enough.
+    for folder in touched {
+        disk.sync_directory(&folder).map_err(failed("sync", &folder))?;
+    }
+    let mut findings = listing.findings;
+    findings.extend(plan.findings);
+    Ok(Report { deleted: plan.deletes, findings })
+}
+
+/// Removes one thing. A tree loses its name first: a crash never leaves half a tree under a version's name.
+fn remove(disk: &(impl Disk + ?Sized), layout: &Layout, delete: &Delete) -> Result<(), Error> {
+    let folder = delete.folder.path(layout);
+    let path = folder.join(&delete.name);
+    let doomed = match disk.kind(&path).map_err(failed("look at", &path))? {
+        None => return Ok(()),
+        Some(Kind::Directory) if !plan::is_leftover(&delete.name) => {
+            let aside = folder.join(removing(&delete.name));
+            remove_any(disk, &aside)?;
+            disk.rename(&path, &aside).map_err(failed("rename", &path))?;
+            disk.sync_directory(&folder).map_err(failed("sync", &folder))?;
+            aside
+        }
+        Some(_) => path,
+    };
+    remove_any(disk, &doomed)
+}
+
+fn remove_any(disk: &(impl Disk + ?Sized), path: &Path) -> Result<(), Error> {
+    match disk.kind(path).map_err(failed("look at", path))? {
+        None => Ok(()),
+        Some(Kind::Directory) => disk.remove_tree(path).map_err(failed("remove", path)),
+        Some(_) => disk.remove_file(path).map_err(failed("remove", path)),
+    }
+}
+
+fn removing(name: &OsStr) -> std::ffi::OsString {
+    let mut aside = std::ffi::OsString::from(plan::REMOVING);
+    aside.push(name);
+    aside
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    move |source| Error { action, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests;

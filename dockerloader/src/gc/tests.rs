@@ -1,0 +1,262 @@
+//! The plan by tables, and the removal against real files.
+#![expect(clippy::disallowed_methods, reason = "the tests make what is then removed")]
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::time::Duration;
+
+use super::*;
+use crate::blobs::digest_of_bytes;
+use crate::disk::RealDisk;
+use crate::layout::Slot;
+use crate::pull::resolved::Resolved;
+
+fn digest(letter: char) -> Digest {
+    format!("sha256:{}", letter.to_string().repeat(64)).parse().unwrap()
+}
+
+/// `launch:a images:a blobs:ab,tmp-x`: names of one letter stand for digests, `p-a` for partial downloads.
+fn present(text: &str) -> Present {
+    let name = |name: &str| -> OsString {
+        match name.strip_prefix("p-") {
+            Some(letter) => format!("partial-{}", digest(letter.chars().next().unwrap())).into(),
+            None if name.len() == 1 => digest(name.chars().next().unwrap()).to_string().into(),
+            None => name.into(),
+        }
+    };
+    text.split_whitespace()
+        .map(|part| {
+            let (folder, names) = part.split_once(':').unwrap();
+            let folder = match folder {
+                "launch" => Folder::Launch,
+                "seals" => Folder::Seals,
+                "extracted" => Folder::Extracted,
+                "images" => Folder::Images,
+                "blobs" => Folder::Blobs,
+                other => panic!("{other}"),
+            };
+            (folder, names.split(',').map(name).collect())
+        })
+        .collect()
+}
+
+/// The deletions of a plan, in the form that `present` reads.
+fn deletes(plan: &Plan) -> Present {
+    let mut by_folder = Present::new();
+    for delete in &plan.deletes {
+        by_folder.entry(delete.folder).or_default().insert(delete.name.clone());
+    }
+    by_folder
+}
+
+#[test]
+fn what_nothing_needs_goes_and_nothing_else() {
+    let all = "launch:a,b seals:a,b extracted:a,b images:a,b blobs:1,2,3,p-3,p-4";
+    // (needed, complete, references of the needed, what is there, what goes)
+    for (needed, complete, references, there, goes) in [
+        ("a", true, "a=12", all, "launch:b seals:b extracted:b images:b blobs:3,p-3,p-4"),
+        ("ab", true, "a=12 b=3", all, "blobs:p-4"),
+        ("ab", true, "a=12 b=34", all, ""),
+        ("", true, "", all, all),
+        // A slot can't be read: no version can be ruled out.
+        ("a", false, "a=12", all, ""),
+        (
+            "a",
+            false,
+            "a=12",
+            "extracted:b,tmp-1,removing-x blobs:tmp-2",
+            "extracted:tmp-1,removing-x blobs:tmp-2",
+        ),
+        // A needed version's manifest can't be read: its tree is known, its blobs are not.
+        ("ab", true, "a=12 b=?", all, ""),
+        ("a", true, "a=?", all, "launch:b seals:b extracted:b images:b"),
+        ("a", true, "", all, "launch:b seals:b extracted:b images:b"),
+        // Needed, but not there.
+        ("c", true, "c=9", all, all),
+        // Nobody's: left alone.
+        ("a", true, "a=1", "blobs:1,lost+found,sha256:zz images:README extracted:p-a", ""),
+    ] {
+        let versions = needed.chars().map(digest).collect();
+        let references = references
+            .split_whitespace()
+            .map(|part| {
+                let (version, blobs) = part.split_once('=').unwrap();
+                let known = (blobs != "?").then(|| blobs.chars().map(digest).collect());
+                (digest(version.chars().next().unwrap()), known)
+            })
+            .collect();
+        let plan = plan(&versions, complete, &present(there), &references);
+        assert_eq!(deletes(&plan), present(goes), "needed {needed:?}, complete {complete}: {there}");
+    }
+}
+
+#[test]
+fn a_version_loses_what_makes_it_usable_first() {
+    let plan = plan(
+        &BTreeSet::new(),
+        true,
+        &present("blobs:1 images:a extracted:a seals:a launch:a"),
+        &References::new(),
+    );
+    let order: Vec<Folder> = plan.deletes.iter().map(|delete| delete.folder).collect();
+    assert_eq!(order, Folder::ALL);
+}
+
+struct Scene {
+    directory: tempfile::TempDir,
+    layout: Layout,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::new(directory.path());
+        for folder in Folder::ALL {
+            fs::create_dir_all(folder.path(&layout)).unwrap();
+        }
+        Self { directory, layout }
+    }
+
+    /// A version with one layer and a config, both of which are named in its manifest; its digest and theirs.
+    fn version(&self, seed: &str) -> (Digest, [Digest; 2]) {
+        let blobs = ["layer", "config"].map(|kind| {
+            let content = format!("{kind} of {seed}");
+            let digest = digest_of_bytes(content.as_bytes());
+            fs::write(self.layout.blob(&digest), content).unwrap();
+            digest
+        });
+        let manifest = format!(
+            r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",
+               "config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{}","size":9}},
+               "layers":[{{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"{}","size":9}}]}}"#,
+            blobs[1], blobs[0],
+        );
+        let version = digest_of_bytes(manifest.as_bytes());
+        fs::write(self.layout.image(&version), manifest).unwrap();
+        fs::write(self.layout.seal(&version), "seal").unwrap();
+        fs::write(self.layout.launch(&version), "launch").unwrap();
+        let tree = self.layout.tree(&version);
+        fs::create_dir_all(tree.join("usr/bin")).unwrap();
+        fs::write(tree.join("entrypoint"), "x").unwrap();
+        (version, blobs)
+    }
+
+    fn link(&self, slot: Slot, version: &Digest) {
+        symlink(self.layout.tree(version).join("entrypoint"), self.layout.slot(slot)).unwrap();
+    }
+
+    fn collect(&self, keep: &[Digest]) -> Report {
+        self.collect_without(keep, &[])
+    }
+
+    fn collect_without(&self, keep: &[Digest], rejected: &[Digest]) -> Report {
+        let lock = StoreLock::take(&self.layout, "gc", Duration::ZERO, |_| {}).unwrap();
+        let set = |digests: &[Digest]| digests.iter().copied().collect();
+        collect(&lock, &RealDisk, &self.layout, &set(keep), &set(rejected)).unwrap()
+    }
+
+    /// Says that the target's tag stands for `version`.
+    fn resolve(&self, version: &Digest) {
+        let resolved = Resolved {
+            reference: "r/a:1".to_owned(),
+            platform: "linux/amd64".to_owned(),
+            tag: *version,
+            manifest: *version,
+            failure: None,
+        };
+        resolved.write(&RealDisk, &self.layout).unwrap();
+    }
+
+    fn is_complete(&self, (version, blobs): &(Digest, [Digest; 2])) -> bool {
+        let files = [self.layout.image(version), self.layout.seal(version), self.layout.launch(version)];
+        let blobs = blobs.map(|blob| self.layout.blob(&blob));
+        files.iter().chain(&blobs).all(|path| path.is_file())
+            && self.layout.tree(version).join("entrypoint").is_file()
+    }
+
+    fn count(&self) -> usize {
+        Folder::ALL.iter().map(|folder| fs::read_dir(folder.path(&self.layout)).unwrap().count()).sum()
+    }
+}
+
+#[test]
+fn all_four_slots_and_what_runs_are_kept_and_the_rest_goes() {
+    let scene = Scene::new();
+    let versions = ["1", "2", "3", "4", "5", "6"].map(|seed| scene.version(seed));
+    for (slot, version) in Slot::ALL.into_iter().zip(&versions) {
+        scene.link(slot, &version.0);
+    }
+    fs::create_dir(scene.layout.extracted().join("tmp-half")).unwrap();
+    fs::write(scene.layout.blobs().join("partial-sha256:x"), "foreign").unwrap();
+    fs::write(scene.layout.blobs().join(format!("partial-{}", digest('a'))), "old").unwrap();
+    let report = scene.collect(&[versions[4].0]);
+    for version in &versions[..5] {
+        assert!(scene.is_complete(version));
+    }
+    // Five complete versions of six files each, and the foreign one.
+    assert_eq!(scene.count(), 5 * 6 + 1);
+    assert_eq!(report.findings.len(), 1, "{report:?}");
+    assert_eq!(scene.collect(&[versions[4].0]).deleted, [], "a second time nothing is left to do");
+}
+
+#[test]
+fn what_the_target_needs_is_kept_until_it_is_rejected() {
+    let scene = Scene::new();
+    let (current, target) = (scene.version("1"), scene.version("2"));
+    scene.link(Slot::Current, &current.0);
+    scene.resolve(&target.0);
+    // A download that was interrupted, of a version without a tree.
+    fs::remove_dir_all(scene.layout.tree(&target.0)).unwrap();
+    let partial = scene.layout.blobs().join(format!("partial-{}", target.1[0]));
+    fs::rename(scene.layout.blob(&target.1[0]), &partial).unwrap();
+    assert_eq!(scene.collect(&[]).deleted, []);
+    scene.collect_without(&[], &[target.0]);
+    assert!(!partial.exists() && !scene.layout.image(&target.0).exists());
+    assert!(scene.is_complete(&current));
+    assert_eq!(scene.count(), 6);
+}
+
+#[test]
+fn a_slot_that_cannot_be_read_keeps_everything() {
+    let scene = Scene::new();
+    let version = scene.version("1");
+    symlink("/usr/bin/app", scene.layout.slot(Slot::Current)).unwrap();
+    let report = scene.collect(&[]);
+    assert!(scene.is_complete(&version));
+    assert!(report.findings[0].contains("entrypoint leads to /usr/bin/app"), "{report:?}");
+}
+
+#[test]
+fn a_damaged_manifest_keeps_the_blobs() {
+    let scene = Scene::new();
+    let (kept, other) = (scene.version("1"), scene.version("2"));
+    scene.link(Slot::Current, &kept.0);
+    fs::write(scene.layout.image(&kept.0), "{}").unwrap();
+    scene.collect(&[]);
+    assert!(scene.is_complete(&kept));
+    assert!(!scene.layout.tree(&other.0).exists());
+    assert!(scene.layout.blob(&other.1[0]).exists());
+}
+
+#[test]
+fn a_link_out_of_the_store_is_removed_and_not_followed() {
+    let scene = Scene::new();
+    let outside = scene.directory.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("mine"), "mine").unwrap();
+    symlink(&outside, scene.layout.tree(&digest('a'))).unwrap();
+    let version = scene.version("1");
+    symlink(&outside, scene.layout.tree(&version.0).join("usr/out")).unwrap();
+    symlink(&outside, scene.layout.extracted().join("removing-x")).unwrap();
+    scene.collect(&[]);
+    assert_eq!(scene.count(), 0);
+    assert_eq!(fs::read(outside.join("mine")).unwrap(), b"mine");
+}
+
+#[test]
+fn an_empty_data_directory_is_clean() {
+    let directory = tempfile::tempdir().unwrap();
+    let scene = Scene { layout: Layout::new(directory.path()), directory };
+    assert_eq!(scene.collect(&[]), Report::default());
+}

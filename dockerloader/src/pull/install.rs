@@ -1,0 +1,146 @@
+//! From a finished temporary tree to a version that can be started, in an order that a crash can't hurt.
+
+use std::path::{Path, PathBuf};
+
+use crate::digest::Digest;
+use crate::disk::{self, Disk as _, Kind, RealDisk};
+use crate::launch::Launch;
+use crate::layout::{Layout, Slot};
+use crate::manifest::{ImageConfig, Platform};
+use crate::tree::{self, Depth, Problem, Seal};
+
+use super::{Error, program};
+
+/// Largest seal that is read, in bytes: that of a tree of some million files.
+const SEAL_BYTES: u64 = 1 << 30;
+
+/// How a version that is completely on disk is started; `None` when its tree, seal or launch file is missing or damaged.
+/// Files that were added to the tree by whoever ran it don't count; contents are not read.
+pub(super) fn installed(layout: &Layout, digest: &Digest) -> Option<Launch> {
+    let launch = Launch::read(&RealDisk, layout, digest).ok()??;
+    let seal = Seal::parse(RealDisk.read(&layout.seal(digest), SEAL_BYTES).ok()?).ok()?;
+    let findings = tree::verify(&layout.tree(digest), &seal, Depth::Quick);
+    findings.iter().all(|finding| finding.problem == Problem::Extra).then_some(launch)
+}
+
+/// Removes what earlier extractions and removals left. The caller holds the store's lock.
+pub(super) fn remove_leftovers(layout: &Layout) -> Result<(), Error> {
+    let folder = layout.extracted();
+    RealDisk.create_directories(&folder).map_err(Error::io("make", folder.clone()))?;
+    for name in RealDisk.list(&folder).map_err(Error::io("list", folder.clone()))? {
+        let bytes = name.as_encoded_bytes();
+        if bytes.starts_with(b"tmp-") || bytes.starts_with(b"removing-") {
+            remove(&folder.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> Result<(), Error> {
+    let removed = match RealDisk.kind(path) {
+        Ok(Some(Kind::Directory)) => RealDisk.remove_tree(path),
+        Ok(None) => Ok(()),
+        Ok(Some(_)) => RealDisk.remove_file(path),
+        Err(error) => Err(error),
+    };
+    removed.map_err(Error::io("remove", path.to_owned()))
+}
+
+/// A tree under construction; removed when it is dropped before it is installed.
+pub(super) struct Temporary {
+    path: PathBuf,
+    installed: bool,
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.installed {
+            // The error that led here is the one to report; the next pull removes what is left.
+            let _ = remove(&self.path);
+        }
+    }
+}
+
+impl Temporary {
+    /// An empty directory for a version's tree.
+    pub(super) fn new(layout: &Layout, digest: &Digest) -> Result<Self, Error> {
+        let path = layout.extracted().join(format!("tmp-{digest}"));
+        remove(&path)?;
+        RealDisk.create_directories(&path).map_err(Error::io("make", path.clone()))?;
+        Ok(Self { path, installed: false })
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Checks that the version can be started, and gives the tree its name. The tree is durable already; seal and launch
+    /// file come before the name, so that under it there is always all of a version. A tree that was there before is
+    /// swapped out in one step: links to it never lead to nothing.
+    pub(super) fn install(
+        mut self,
+        layout: &Layout,
+        digest: &Digest,
+        seal: &Seal,
+        config: &ImageConfig,
+        platform: &Platform,
+    ) -> Result<Launch, Error> {
+        let launch = program::launch(&self.path, config, platform, Path::exists)?;
+        let text = serde_json::to_vec(&launch)
+            .map_err(|error| Error::io("write", layout.launch(digest))(std::io::Error::other(error)))?;
+        for (folder, path, bytes) in [
+            (layout.seals(), layout.seal(digest), seal.as_bytes()),
+            (layout.launches(), layout.launch(digest), text.as_slice()),
+        ] {
+            RealDisk
+                .create_directories(&folder)
+                .and_then(|()| disk::replace_file(&RealDisk, &path, bytes))
+                .map_err(Error::io("write", path))?;
+        }
+        let tree = layout.tree(digest);
+        match RealDisk.kind(&tree).map_err(Error::io("look at", tree.clone()))? {
+            None => {
+                disk::rename_synced(&RealDisk, &self.path, &tree).map_err(Error::io("rename", tree))?;
+                self.installed = true;
+            }
+            Some(_) => {
+                let aside = layout.extracted().join(format!("removing-{digest}"));
+                remove(&aside)?;
+                disk::exchange(&RealDisk, &self.path, &tree, &aside).map_err(Error::io("rename", tree))?;
+                self.installed = true;
+                remove(&aside)?;
+            }
+        }
+        Ok(launch)
+    }
+}
+
+/// Puts a version into the slot `entrypoint-attempt`; nothing is done when it is there.
+pub(super) fn stage(layout: &Layout, digest: &Digest, launch: &Launch) -> Result<(), Error> {
+    let slot = layout.slot(Slot::Attempt);
+    let target = layout.tree(digest).join(&launch.program);
+    if RealDisk.read_link(&slot).is_ok_and(|found| found == target) {
+        return Ok(());
+    }
+    disk::replace_symlink(&RealDisk, &target, &slot).map_err(Error::io("stage", slot))?;
+    tracing::info!(event = "stage", %digest, "staged version {}", digest.short());
+    Ok(())
+}
+
+/// Takes another version than `current` out of the slot `entrypoint-attempt`.
+pub(super) fn withdraw(layout: &Layout, current: &Digest) -> Result<(), Error> {
+    let slot = layout.slot(Slot::Attempt);
+    let Ok(target) = RealDisk.read_link(&slot) else { return Ok(()) };
+    match layout.version_of(&target) {
+        Some((staged, _)) if staged != *current => {
+            disk::remove_file_synced(&RealDisk, &slot).map_err(Error::io("remove", slot))?;
+            tracing::info!(
+                event = "withdraw", digest = %staged,
+                "version {} is no longer staged: the target is back at the version that runs", staged.short()
+            );
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}

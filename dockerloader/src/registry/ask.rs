@@ -1,0 +1,263 @@
+//! One question to one endpoint: which scheme, which credentials, which part.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_RANGE, HeaderMap, HeaderValue, RANGE};
+use reqwest::{Method, Response, StatusCode, Url};
+
+use super::answer::{self, Asked};
+use super::endpoint::Endpoint;
+use super::error::Error;
+use super::range::{Judgement, judge};
+use super::transport::{NO_CONNECTION, Request, host_of};
+use super::{Blob, Client};
+use crate::clock::{self, Instant};
+use crate::digest::Digest;
+use crate::manifest::{Descriptor, media_type};
+
+/// How long a mirror that can't be reached is left alone.
+const ASIDE: Duration = Duration::from_secs(60);
+
+/// What is asked for.
+pub(super) enum What {
+    /// A manifest by tag or digest.
+    Manifest(String),
+    /// A blob.
+    Blob(Digest),
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Manifest(name) => write!(f, "the manifest {name}"),
+            Self::Blob(digest) => write!(f, "the blob {digest}"),
+        }
+    }
+}
+
+/// What is known about hosts.
+#[derive(Default)]
+pub(super) struct Hosts {
+    /// Whether a host that may speak plain HTTP does.
+    plain: Mutex<HashMap<String, bool>>,
+    aside: Mutex<HashMap<String, Instant>>,
+}
+
+impl Hosts {
+    pub(super) fn is_aside(&self, host: &str) -> bool {
+        let aside = self.aside.lock().unwrap_or_else(PoisonError::into_inner);
+        aside.get(host).is_some_and(|until| clock::now() < *until)
+    }
+
+    pub(super) fn set_aside(&self, host: &str) {
+        let mut aside = self.aside.lock().unwrap_or_else(PoisonError::into_inner);
+        aside.insert(host.to_owned(), clock::now() + ASIDE);
+    }
+
+    fn is_plain(&self, host: &str) -> Option<bool> {
+        self.plain.lock().unwrap_or_else(PoisonError::into_inner).get(host).copied()
+    }
+
+    fn note_plain(&self, host: &str, is_plain: bool) {
+        self.plain.lock().unwrap_or_else(PoisonError::into_inner).insert(host.to_owned(), is_plain);
+    }
+}
+
+impl Client {
+    /// The answer to a question, whatever its status: HTTPS first, and plain HTTP where that is allowed and the host
+    /// doesn't speak TLS, as Docker does it. What it speaks is remembered.
+    pub(super) async fn ask(
+        &self,
+        endpoint: &Endpoint,
+        method: Method,
+        what: &What,
+        headers: HeaderMap,
+    ) -> Result<Response, Error> {
+        let host = &endpoint.host;
+        let known = if endpoint.plain_http { self.hosts.is_plain(host) } else { Some(false) };
+        let ask = |scheme| self.ask_over(scheme, endpoint, method.clone(), what, headers.clone());
+        match known {
+            Some(false) => ask("https").await,
+            Some(true) => ask("http").await,
+            None => match ask("https").await {
+                Err(error) if may_speak_http(&error, host) => {
+                    tracing::debug!(event = "plain_http", host, %error, "no TLS there, trying plain HTTP");
+                    let answer = ask("http").await;
+                    if answer.is_ok() {
+                        self.hosts.note_plain(host, true);
+                    }
+                    answer
+                }
+                answer => {
+                    if answer.is_ok() {
+                        self.hosts.note_plain(host, false);
+                    }
+                    answer
+                }
+            },
+        }
+    }
+
+    async fn ask_over(
+        &self,
+        scheme: &str,
+        endpoint: &Endpoint,
+        method: Method,
+        what: &What,
+        mut headers: HeaderMap,
+    ) -> Result<Response, Error> {
+        let path = match what {
+            What::Manifest(name) => endpoint.path("manifests", name),
+            What::Blob(digest) => endpoint.path("blobs", &digest.to_string()),
+        };
+        let url = Url::parse(&format!("{scheme}://{}{path}", endpoint.host)).map_err(|error| {
+            Error::Malformed { host: endpoint.host.clone(), what: "the address", problem: error.to_string() }
+        })?;
+        if let What::Manifest(_) = what {
+            headers.insert(ACCEPT, HeaderValue::from_static(media_type::ACCEPT));
+        }
+        let mut request = Request { headers, ..Request::new(method, url.clone()) };
+        request.authorization = self.authenticator.current(&self.transport, endpoint, &url).await?;
+        let response = self.transport.send(request.clone()).await?;
+        // A 401 of another host, behind a redirect, is not about what the registry knows us by.
+        if response.status() != StatusCode::UNAUTHORIZED || response.url().origin() != url.origin() {
+            return Ok(response);
+        }
+        let refused = request.authorization.as_ref();
+        let renewed =
+            self.authenticator.renew(&self.transport, endpoint, &url, response.headers(), refused).await?;
+        match renewed {
+            Some(authorization) => {
+                request.authorization = Some(authorization);
+                self.transport.send(request).await
+            }
+            None => Ok(response),
+        }
+    }
+
+    /// The error that an answer without success stands for.
+    pub(super) async fn refusal(&self, endpoint: &Endpoint, what: &What, response: Response) -> Error {
+        let credentials = match response.status().as_u16() {
+            401 | 403 => self.authenticator.describe(&self.transport, &endpoint.host).await,
+            _ => String::new(),
+        };
+        let what = what.to_string();
+        let asked =
+            Asked { host: &endpoint.host, repository: &endpoint.repository, what: &what, credentials };
+        answer::refusal(&self.transport, response, self.limits.error_bytes, asked).await
+    }
+
+    pub(super) async fn blob_at(
+        &self,
+        endpoint: &Endpoint,
+        descriptor: &Descriptor,
+        offset: u64,
+    ) -> Result<Blob, Error> {
+        let what = What::Blob(descriptor.digest);
+        let mut offset = offset;
+        loop {
+            let response = self.ask(endpoint, Method::GET, &what, part(offset)).await?;
+            if !is_usable(&response) {
+                return Err(self.refusal(endpoint, &what, response).await);
+            }
+            match self.begin(endpoint.host.clone(), descriptor, offset, response)? {
+                Some(blob) => return Ok(blob),
+                None => offset = 0,
+            }
+        }
+    }
+
+    /// A foreign layer from one of its own addresses: never with credentials.
+    pub(super) async fn foreign(
+        &self,
+        url: &str,
+        descriptor: &Descriptor,
+        offset: u64,
+    ) -> Result<Blob, Error> {
+        let malformed = |host: String, problem: String| Error::Malformed {
+            host,
+            what: "the address of a foreign layer",
+            problem,
+        };
+        let url = Url::parse(url).map_err(|error| malformed(String::new(), error.to_string()))?;
+        let host = host_of(&url);
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(malformed(host, "there is a user name in it".to_owned()));
+        }
+        let mut offset = offset;
+        loop {
+            let request = Request { headers: part(offset), ..Request::new(Method::GET, url.clone()) };
+            let response = self.transport.send(request).await?;
+            if !is_usable(&response) {
+                let what = What::Blob(descriptor.digest).to_string();
+                let credentials = "without credentials: a foreign layer never gets any".to_owned();
+                let asked = Asked { host: &host, repository: "a foreign layer", what: &what, credentials };
+                return Err(answer::refusal(&self.transport, response, self.limits.error_bytes, asked).await);
+            }
+            match self.begin(host.clone(), descriptor, offset, response)? {
+                Some(blob) => return Ok(blob),
+                None => offset = 0,
+            }
+        }
+    }
+
+    /// The body that begins with this answer; `None` when the whole is to be asked for instead.
+    fn begin(
+        &self,
+        host: String,
+        descriptor: &Descriptor,
+        offset: u64,
+        response: Response,
+    ) -> Result<Option<Blob>, Error> {
+        let (digest, expected) = (descriptor.digest, descriptor.size);
+        let content_range = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
+        let length = response.content_length();
+        match judge(response.status().as_u16(), content_range, length, offset, expected) {
+            Judgement::From(start) => {
+                Ok(Some(Blob::new(Arc::clone(&self.transport), host, descriptor, start, Some(response))))
+            }
+            Judgement::WrongSize(found) => Err(Error::Size { host, digest, expected, found }),
+            Judgement::AskForWhole if offset > 0 => Ok(None),
+            Judgement::AskForWhole => Err(Error::Malformed {
+                host,
+                what: "the answer to a request for a whole blob",
+                problem: "it is a part".to_owned(),
+            }),
+        }
+    }
+}
+
+/// `Docker-Content-Digest`, if there is one that we can verify.
+pub(super) fn content_digest(response: &Response) -> Option<Digest> {
+    response.headers().get("docker-content-digest")?.to_str().ok()?.trim().parse().ok()
+}
+
+/// The headers for a blob from `offset` on; never compressed on the way, since a part of that would be of no use.
+fn part(offset: u64) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    if offset > 0
+        && let Ok(range) = HeaderValue::from_str(&format!("bytes={offset}-"))
+    {
+        headers.insert(RANGE, range);
+    }
+    headers
+}
+
+fn is_usable(response: &Response) -> bool {
+    response.status().is_success() || response.status() == StatusCode::RANGE_NOT_SATISFIABLE
+}
+
+/// Whether a failed HTTPS request leaves plain HTTP to be tried. A certificate that is not trusted was TLS; a refused
+/// connection is refused for both, unless there is no port, which means another one for each.
+pub(super) fn may_speak_http(error: &Error, host: &str) -> bool {
+    match error {
+        Error::NoTls { .. } | Error::NoConnection { .. } => true,
+        Error::Timeout { what, .. } => *what == NO_CONNECTION,
+        Error::Refused { .. } => !host.rsplit(']').next().unwrap_or_default().contains(':'),
+        _ => false,
+    }
+}

@@ -1,0 +1,100 @@
+//! A blob as it arrives: never longer than its descriptor, and an end before that is an error.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::Response;
+
+use super::error::Error;
+use super::transport::Transport;
+use crate::digest::Digest;
+use crate::manifest::Descriptor;
+
+/// The body of a blob. Its bytes are not verified here: whoever stores them computes the digest as they come.
+pub struct Blob {
+    /// Where the bytes begin: the offset that was asked for, or 0 where the registry can't send a part.
+    pub start: u64,
+    /// `host[:port]` of the registry or mirror that was asked.
+    pub source: String,
+    digest: Digest,
+    size: u64,
+    position: u64,
+    /// `None` when all of it was there already.
+    body: Option<Response>,
+    transport: Arc<Transport>,
+    stall: Duration,
+}
+
+impl Blob {
+    pub(super) fn new(
+        transport: Arc<Transport>,
+        source: String,
+        descriptor: &Descriptor,
+        start: u64,
+        body: Option<Response>,
+    ) -> Self {
+        let stall = transport.deadlines.stall;
+        let (digest, size) = (descriptor.digest, descriptor.size);
+        Self { start, source, digest, size, position: start, body, transport, stall }
+    }
+
+    /// The next bytes; `None` at the end, when there are as many as the descriptor says.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`], [`Error::Timeout`] and [`Error::Broken`], after which the rest can be asked for from
+    /// [`Blob::position`] on; [`Error::Size`] when there is more than the descriptor says.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        let Some(body) = &mut self.body else { return Ok(None) };
+        let is_complete = self.position == self.size;
+        let chunk = match tokio::time::timeout(self.stall, body.chunk()).await {
+            Ok(Ok(chunk)) => chunk,
+            // All of it is here: how the connection ends is of no interest.
+            _ if is_complete => None,
+            Ok(Err(error)) if error.is_body() || error.is_decode() => return Err(self.truncated()),
+            Ok(Err(error)) => return Err(self.transport.explain(&error.without_url(), self.source.clone())),
+            Err(_) => {
+                let (host, after) = (self.source.clone(), self.stall);
+                return Err(Error::Timeout { host, what: "no more bytes", after });
+            }
+        };
+        let Some(chunk) = chunk else {
+            self.body = None;
+            return if self.position == self.size { Ok(None) } else { Err(self.truncated()) };
+        };
+        self.position = self.position.saturating_add(chunk.len() as u64);
+        if self.position > self.size {
+            self.body = None;
+            let (host, digest, expected) = (self.source.clone(), self.digest, self.size);
+            return Err(Error::Size { host, digest, expected, found: self.position });
+        }
+        Ok(Some(chunk))
+    }
+
+    /// How many bytes of the blob have come, those before `start` included.
+    pub const fn position(&self) -> u64 {
+        self.position
+    }
+
+    fn truncated(&self) -> Error {
+        Error::Truncated {
+            host: self.source.clone(),
+            digest: self.digest,
+            expected: self.size,
+            found: self.position,
+        }
+    }
+}
+
+impl fmt::Debug for Blob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Blob")
+            .field("source", &self.source)
+            .field("digest", &self.digest)
+            .field("start", &self.start)
+            .field("position", &self.position)
+            .field("size", &self.size)
+            .finish_non_exhaustive()
+    }
+}

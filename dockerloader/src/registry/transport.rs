@@ -1,0 +1,280 @@
+//! HTTP and TLS: one request, its redirects, and what its failure means.
+
+use std::error::Error as StdError;
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
+use reqwest::{Certificate, ClientBuilder, Method, Response, Url};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use super::endpoint::is_loopback;
+use super::error::{Error, printable};
+use crate::config::RegistrySettings;
+
+/// How long each phase may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadlines {
+    /// Connecting, with the TLS handshake.
+    pub(super) connect: Duration,
+    /// From the request to the answer's headers.
+    pub(super) answer: Duration,
+    /// Between two pieces of a body.
+    pub(super) stall: Duration,
+    /// A whole small body: a manifest, a token, an error.
+    pub(super) small_body: Duration,
+    /// A credential helper.
+    pub(super) helper: Duration,
+}
+
+/// The deadlines in use: what a slow but working registry needs, several times over.
+pub(super) const DEADLINES: Deadlines = Deadlines {
+    connect: Duration::from_secs(10),
+    answer: Duration::from_secs(30),
+    stall: Duration::from_secs(30),
+    small_body: Duration::from_secs(60),
+    helper: Duration::from_secs(30),
+};
+
+/// Redirects that are followed for one request.
+const REDIRECTS: usize = 5;
+
+/// What was waited for when the connection itself took too long.
+pub(super) const NO_CONNECTION: &str = "no connection";
+
+const USER_AGENT: &str = concat!("dockerloader/", env!("CARGO_PKG_VERSION"));
+
+/// A request. Its credentials stand apart, since a redirect may not take them along.
+#[derive(Clone)]
+pub(super) struct Request {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) authorization: Option<HeaderValue>,
+    pub(super) body: Option<String>,
+}
+
+impl Request {
+    pub(super) fn new(method: Method, url: Url) -> Self {
+        Self { method, url, headers: HeaderMap::new(), authorization: None, body: None }
+    }
+}
+
+/// The connections.
+pub(super) struct Transport {
+    /// For this machine itself: no proxy could reach it.
+    direct: reqwest::Client,
+    /// For all others: `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` apply.
+    proxied: reqwest::Client,
+    has_roots: bool,
+    pub(super) deadlines: Deadlines,
+}
+
+impl Transport {
+    pub(super) fn new(settings: &RegistrySettings, deadlines: Deadlines) -> Result<Self, Error> {
+        // Another part of the process may have chosen one already; any does.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let extra = settings.ca_file.as_deref().map(certificates).transpose()?.unwrap_or_default();
+        let builder = || {
+            reqwest::Client::builder()
+                .user_agent(USER_AGENT)
+                .redirect(reqwest::redirect::Policy::none())
+                .referer(false)
+                .connect_timeout(deadlines.connect)
+                .dns_resolver(Resolver)
+        };
+        let build = |roots: &dyn Fn(ClientBuilder) -> ClientBuilder| {
+            Ok((roots(builder().no_proxy()).build()?, roots(builder()).build()?))
+        };
+        let setup = |error: reqwest::Error| Error::Setup { problem: describe(&error.without_url()) };
+        let (clients, has_roots) = match build(&|builder| builder.tls_certs_merge(extra.clone())) {
+            Ok(clients) => (clients, true),
+            // A system without root certificates, as an image FROM scratch: plain HTTP works none the less.
+            Err(_) if extra.is_empty() => {
+                (build(&|builder| builder.tls_certs_only([])).map_err(setup)?, false)
+            }
+            Err(error) => return Err(setup(error)),
+        };
+        let (direct, proxied) = clients;
+        Ok(Self { direct, proxied, has_roots, deadlines })
+    }
+
+    /// Sends a request and follows where it leads: never from HTTPS to HTTP, and with the credentials only as long as
+    /// scheme, host and port stay the same.
+    pub(super) async fn send(&self, mut request: Request) -> Result<Response, Error> {
+        let origin = request.url.origin();
+        let asked = host_of(&request.url);
+        for _ in 0..=REDIRECTS {
+            let response = self.send_once(&request).await?;
+            let is_redirect = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+            if !is_redirect || request.body.is_some() {
+                return Ok(response);
+            }
+            let refuse = |problem: String| Error::Redirect { host: asked.clone(), problem };
+            let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+            let next = location
+                .and_then(|location| request.url.join(location).ok())
+                .ok_or_else(|| refuse("to nowhere: the answer has no usable Location".to_owned()))?;
+            let whereto = host_of(&next);
+            if !matches!(next.scheme(), "http" | "https") {
+                return Err(refuse(format!(
+                    "to a {} address, which is not followed",
+                    printable(next.scheme())
+                )));
+            }
+            if request.url.scheme() == "https" && next.scheme() == "http" {
+                return Err(refuse(format!("from HTTPS to plain HTTP at {whereto}, which is not followed")));
+            }
+            if !next.username().is_empty() || next.password().is_some() {
+                return Err(refuse(format!(
+                    "to {whereto} with a user name in the address, which is not followed"
+                )));
+            }
+            if next.origin() != origin {
+                // For good: a way back to the registry must not make them reappear.
+                request.authorization = None;
+            }
+            request.url = next;
+        }
+        Err(Error::Redirect { host: asked, problem: format!("more than {REDIRECTS} times") })
+    }
+
+    async fn send_once(&self, request: &Request) -> Result<Response, Error> {
+        let host = host_of(&request.url);
+        let client = if is_loopback(&host) { &self.direct } else { &self.proxied };
+        let mut builder =
+            client.request(request.method.clone(), request.url.clone()).headers(request.headers.clone());
+        if let Some(authorization) = &request.authorization {
+            builder = builder.header(AUTHORIZATION, authorization.clone());
+        }
+        if let Some(body) = &request.body {
+            builder = builder.body(body.clone());
+        }
+        let after = self.deadlines.answer;
+        match tokio::time::timeout(after, builder.send()).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(self.explain(&error.without_url(), host)),
+            Err(_) => Err(Error::Timeout { host, what: "no answer", after }),
+        }
+    }
+
+    /// What the failure of a request, or of a body, means.
+    pub(super) fn explain(&self, error: &reqwest::Error, host: String) -> Error {
+        for cause in Causes(Some(error)) {
+            if let Some(unknown) = cause.downcast_ref::<UnknownHost>() {
+                return Error::UnknownHost { host, problem: printable(&unknown.0) };
+            }
+            if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
+                return self.explain_tls(tls, host);
+            }
+            if let Some(io) = cause.downcast_ref::<std::io::Error>()
+                && io.kind() == std::io::ErrorKind::ConnectionRefused
+            {
+                return Error::Refused { host };
+            }
+        }
+        if error.is_timeout() {
+            return Error::Timeout { host, what: NO_CONNECTION, after: self.deadlines.connect };
+        }
+        let problem = describe(error);
+        if error.is_connect() {
+            Error::NoConnection { host, problem }
+        } else {
+            Error::Broken { host, problem }
+        }
+    }
+
+    fn explain_tls(&self, error: &rustls::Error, host: String) -> Error {
+        use rustls::CertificateError as Bad;
+        let problem = printable(&error.to_string());
+        let bad = match error {
+            rustls::Error::InvalidCertificate(bad) => bad,
+            rustls::Error::InvalidMessage(_) => return Error::NoTls { host, problem },
+            _ => return Error::Handshake { host, problem },
+        };
+        let advice = match bad {
+            Bad::Expired | Bad::ExpiredContext { .. } | Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
+                "check the clocks of this machine and of the registry, or renew the certificate"
+            }
+            Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
+                "use the name that the certificate has, or have one issued for this name"
+            }
+            _ if !self.has_roots => {
+                "this system has no root certificates: install a bundle, or set DOCKERLOADER_CA_FILE"
+            }
+            _ => "if its authority is a private one, set DOCKERLOADER_CA_FILE to the authority's certificate",
+        };
+        Error::Certificate { host, problem, advice }
+    }
+}
+
+/// `host[:port]` of an address.
+pub(super) fn host_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// The certificates in a PEM file, each one that a root can be.
+fn certificates(path: &Path) -> Result<Vec<Certificate>, Error> {
+    let refuse = |problem: String| Error::CaFile { path: path.to_owned(), problem };
+    let bytes = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
+    let mut store = RootCertStore::empty();
+    let mut certificates = Vec::new();
+    for der in CertificateDer::pem_slice_iter(&bytes) {
+        let der = der.map_err(|error| refuse(error.to_string()))?;
+        store.add(der.clone()).map_err(|error| refuse(error.to_string()))?;
+        certificates.push(Certificate::from_der(&der).map_err(|error| refuse(describe(&error)))?);
+    }
+    if certificates.is_empty() {
+        return Err(refuse("there is no certificate in it".to_owned()));
+    }
+    Ok(certificates)
+}
+
+/// An error with its causes, in one line.
+fn describe(error: &reqwest::Error) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for cause in Causes(Some(error)) {
+        let text = cause.to_string();
+        if !parts.iter().any(|part| part.contains(&text)) {
+            parts.push(text);
+        }
+    }
+    printable(&parts.join(": "))
+}
+
+/// An error and its causes, with what an `io::Error` wraps: its own `source()` steps over it.
+struct Causes<'e>(Option<&'e (dyn StdError + 'static)>);
+
+impl<'e> Iterator for Causes<'e> {
+    type Item = &'e (dyn StdError + 'static);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let current = self.0.take()?;
+        self.0 = match current.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => current.source(),
+        };
+        Some(current)
+    }
+}
+
+/// The system's resolver, with an error that can be told from others by its type.
+struct Resolver;
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct UnknownHost(String);
+
+impl reqwest::dns::Resolve for Resolver {
+    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await;
+            let addresses: Vec<_> = found.map_err(|error| UnknownHost(error.to_string()))?.collect();
+            let addresses: reqwest::dns::Addrs = Box::new(addresses.into_iter());
+            Ok(addresses)
+        })
+    }
+}
