@@ -116,7 +116,6 @@ fn supervise(context: &Context) -> Result<i32, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::exit::Exit;
     use super::*;
 
     #[test]
