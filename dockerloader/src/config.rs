@@ -245,6 +245,7 @@ fn absolute(text: &str) -> Result<PathBuf, String> {
 
 fn host(text: &str) -> Option<&str> {
     let plain = !text.is_empty()
+        && !text.ends_with(':')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']'));
     plain.then_some(text)
 }
@@ -316,6 +317,7 @@ mod tests {
             ("DOCKERLOADER_LOG_FORMAT", "xml", "text, json"),
             ("DOCKERLOADER_POLL", "yes", "auto, always, never"),
             ("DOCKERLOADER_MIRRORS", "mirror.example", "registry=mirror"),
+            ("DOCKERLOADER_MIRRORS", "docker.io=https://mirror.example", "registry=mirror"),
             ("DOCKERLOADER_INSECURE_REGISTRIES", "http://x", "without http://"),
             ("DOCKERLOADER_PLATFORM", "arm64", "os/architecture"),
         ] {

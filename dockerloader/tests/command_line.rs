@@ -74,7 +74,7 @@ impl Ground {
         let path = self.directory.path().join("control");
         let listener = UnixListener::bind(&path).unwrap();
         let address = serde_json::json!({ "pid": 1, "control": path });
-        fs::write(self.layout.root().join("supervisor.json"), address.to_string()).unwrap();
+        fs::write(self.layout.supervisor_address(), address.to_string()).unwrap();
         std::thread::spawn(move || {
             replies
                 .iter()

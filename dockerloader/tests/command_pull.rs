@@ -145,6 +145,28 @@ fn damage_is_repaired_from_the_blobs_or_from_the_registry() {
 }
 
 #[test]
+fn a_version_that_is_gone_is_restored() {
+    let scene = Scene::new();
+    let v1 = image(b"one");
+    scene.registry.put("app", "latest", &v1);
+    scene.run(&["pull"]);
+    scene.ground.link("entrypoint", &v1.digest);
+    for everything in [false, true] {
+        fs::remove_dir_all(scene.ground.tree(&v1.digest)).unwrap();
+        if everything {
+            fs::remove_dir_all(scene.ground.root().join("storage")).unwrap();
+        }
+        let restored = scene.run(&["restore", &v1.digest, "--json"]);
+        assert_eq!(restored.last()["outcome"], "restored", "{}{}", restored.stdout, restored.stderr);
+        assert_eq!(scene.run(&["verify", "--full"]).code, Some(0));
+    }
+    fs::remove_dir_all(scene.ground.root().join("storage")).unwrap();
+    let unknown = scene.run(&["restore", &image(b"never pushed").digest, "--json"]);
+    assert_eq!(unknown.last()["outcome"], "failed", "{}", unknown.stdout);
+    assert_eq!(unknown.code, Some(69));
+}
+
+#[test]
 fn gc_deletes_what_no_slot_names() {
     let scene = Scene::new();
     let (v1, v2) = (image(b"one"), image(b"two"));

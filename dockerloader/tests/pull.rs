@@ -273,6 +273,7 @@ fn wrong_bytes_are_fetched_once_more_and_then_refused() {
         let error = scene.pull().unwrap_err();
         assert_eq!(error.remedy(), Remedy::Corrupt, "{fault:?}: {error}");
         assert!(error.to_string().contains(&image.layers[1].digest), "{error}");
+        assert_eq!(scene.ranges(&image.layers[1].digest).len(), 2, "asked for twice, not more");
         assert_eq!(scene.slot(Slot::Attempt), None);
         assert_eq!(scene.ground.list("extracted"), [""; 0]);
         let blobs = scene.ground.list("blobs");
@@ -442,6 +443,22 @@ fn a_tree_is_restored_without_a_registry() {
     assert_eq!(fs::read(&program).unwrap(), SCRIPT, "the tree is as it was");
     fs::remove_file(&blob).unwrap();
     assert_eq!(restore().unwrap_err().remedy(), Remedy::Corrupt);
+}
+
+#[test]
+fn a_version_that_is_fetched_for_a_repair_does_not_make_the_target_forgotten() {
+    let (target, other) = (large(), Image::with_entrypoint(SCRIPT).build());
+    let scene = Scene::with(&target);
+    scene.registry.put("app", "old", &other);
+    scene.pull().unwrap();
+    let pinned = format!("{}/app@{}", scene.registry.host(), other.digest).parse().unwrap();
+    let repair = Request { reference: pinned, stage: false, ..scene.request() };
+    let outcome = scene.pull_as(&repair).unwrap();
+    assert_eq!(outcome, Outcome::Installed { digest: digest(&other.digest) });
+    assert_eq!(scene.slot(Slot::Attempt), Some(target.digest.clone()));
+    scene.registry.clear_requests();
+    assert_eq!(scene.pull().unwrap(), staged(&target));
+    assert_eq!(scene.registry.requests().len(), 1);
 }
 
 #[test]
@@ -636,6 +653,34 @@ fn tokens_may_expire_in_the_middle() {
     });
     assert_eq!(outcome.unwrap(), staged(&image));
     assert_eq!(scene.registry.count("GET", Kind::Token), 2);
+}
+
+#[test]
+fn what_skopeo_pushes_is_pulled() {
+    let image = large();
+    let from = Registry::start();
+    from.put("x", "v1", &image);
+    for arguments in [&["--format=v2s2"][..], &["--format=oci"], &["--dest-compress-format=zstd"]] {
+        let scene = Scene::new();
+        let copied = std::process::Command::new("skopeo")
+            .args(["copy", "--src-tls-verify=false", "--dest-tls-verify=false"])
+            .args(arguments)
+            .arg(format!("docker://{}", from.reference("x", "v1")))
+            .arg(format!("docker://{}", scene.registry.reference("app", "v1")))
+            .output();
+        let copied = match copied {
+            Ok(copied) => copied,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                eprintln!("skipped: skopeo is not installed");
+                return;
+            }
+            Err(error) => panic!("{error}"),
+        };
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        let version = digest(&scene.registry.tag("app", "v1").unwrap());
+        assert_eq!(scene.pull().unwrap(), Outcome::Staged { digest: version });
+        assert_eq!(fs::read(scene.layout.tree(&version).join("data")).unwrap(), noise(1, 3_000_000));
+    }
 }
 
 #[test]

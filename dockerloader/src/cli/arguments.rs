@@ -65,6 +65,17 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Make one version anew, from its blobs on disk or else from the registry
+    Restore {
+        /// Its digest
+        digest: Digest,
+        /// Only from its blobs on disk
+        #[arg(long)]
+        offline: bool,
+        /// One JSON object a line; the last is the result
+        #[arg(long)]
+        json: bool,
+    },
     /// Compare the extracted versions with what was extracted
     Verify {
         /// Read every file, rather than only sizes, modes and times
@@ -73,14 +84,6 @@ pub enum Command {
         /// Only this version: its digest, or the first digits of it
         digest: Option<DigestPrefix>,
         /// One JSON object
-        #[arg(long)]
-        json: bool,
-    },
-    /// Make a version's tree anew from the layers on disk, without a registry
-    Restore {
-        /// Its digest, or the first digits of it
-        digest: DigestPrefix,
-        /// One JSON object a line; the last is the result
         #[arg(long)]
         json: bool,
     },

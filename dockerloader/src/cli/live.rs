@@ -55,7 +55,7 @@ pub(super) fn named_process(layout: &Layout) -> Option<u32> {
 }
 
 fn address(layout: &Layout) -> Option<Address> {
-    let bytes = RealDisk.read(&layout.root().join("supervisor.json"), ADDRESS_BYTES).ok()?;
+    let bytes = RealDisk.read(&layout.supervisor_address(), ADDRESS_BYTES).ok()?;
     serde_json::from_slice(&bytes).ok()
 }
 

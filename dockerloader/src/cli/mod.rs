@@ -38,7 +38,6 @@ use std::path::Path;
 use clap::Parser as _;
 
 use self::arguments::{Arguments, Command};
-
 use self::failure::Failure;
 use crate::config::{Environment, Settings};
 use crate::layout::Layout;
@@ -103,9 +102,11 @@ fn perform(command: Option<Command>, context: &Context) -> Result<i32, Failure> 
         Some(Command::Completions { shell }) => documents::completions(shell)?,
         Some(Command::Man { directory }) => documents::manual(&directory)?,
         Some(Command::Verify { full, digest, json }) => verify::run(context, full, digest.as_ref(), json)?,
-        Some(Command::Restore { digest, json }) => repair::restore(context, &digest, json)?,
         Some(Command::Pull { repair: true, json, .. }) => pull::repair(context, json)?,
         Some(Command::Pull { stage, again, json, .. }) => pull::run(context, stage, again || !json, json)?,
+        Some(Command::Restore { digest, offline, json }) => {
+            pull::restore(context, digest, offline, json)?
+        },
         Some(Command::Gc { dry_run, json }) => gc::run(context, dry_run, json)?,
     };
     Ok(exit.code())

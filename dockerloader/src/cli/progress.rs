@@ -90,20 +90,22 @@ fn advance(event: &Event) -> Option<(Work, Digest, u64, u64)> {
     }
 }
 
-/// What was told when. Pure: the time comes from outside.
+/// What was told when, and how far it was then. Pure: the time comes from outside.
 #[derive(Debug, Default)]
-struct Pace(HashMap<(Work, Digest), Duration>);
+struct Pace(HashMap<(Work, Digest), (Duration, u64)>);
 
 impl Pace {
     /// The beginning and the end of each step, and one event a second between; all other events.
     fn lets_through(&mut self, event: &Event, now: Duration) -> bool {
         let Some((work, digest, done, total)) = advance(event) else { return true };
-        let key = (work, digest);
-        let due = self.0.get(&key).is_none_or(|last| now.saturating_sub(*last) >= PACE);
-        if done < total && !due {
+        let told = self.0.get(&(work, digest));
+        let due = told.is_none_or(|(last, _)| now.saturating_sub(*last) >= PACE);
+        // All bytes are there, and then they are verified: that is told once.
+        let end = done >= total && told.is_none_or(|(_, before)| *before != done);
+        if !due && !end {
             return false;
         }
-        self.0.insert(key, now);
+        self.0.insert((work, digest), (now, done));
         true
     }
 }
@@ -197,6 +199,7 @@ mod tests {
         assert!(told(blob(1, 20), 1000));
         assert!(!told(blob(1, 30), 1999));
         assert!(told(blob(1, 100), 1999), "the end is always told");
+        assert!(!told(blob(1, 100), 2000), "and once");
         assert!(told(Event::Planned { blobs: 1, bytes: 1 }, 1999));
         assert!(told(Event::Planned { blobs: 1, bytes: 1 }, 1999));
     }

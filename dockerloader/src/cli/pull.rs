@@ -154,7 +154,7 @@ fn text(answer: &Answer) -> String {
         ("skipped", Some(reason), _) => format!(
             "skipping update to {digest}: {reason}; to have it tried again: dockerloader forget {digest}"
         ),
-        ("restored", ..) => format!("{digest} is made anew from the blobs"),
+        ("restored", ..) => format!("{digest} is restored"),
         (_, _, Some(error)) => error.clone(),
         (outcome, ..) => outcome.replace('_', " "),
     }
@@ -163,6 +163,16 @@ fn text(answer: &Answer) -> String {
 /// `pull --repair`.
 pub(super) fn repair(context: &Context, json: bool) -> Result<Exit, Failure> {
     repair::run(context, json, Arc::new(Display::new(json)))
+}
+
+/// `restore`.
+pub(super) fn restore(
+    context: &Context,
+    digest: Digest,
+    offline: bool,
+    json: bool,
+) -> Result<Exit, Failure> {
+    repair::restore(context, digest, offline, json, &(Arc::new(Display::new(json)) as Arc<dyn Progress>))
 }
 
 #[cfg(test)]

@@ -1,14 +1,12 @@
-//! `pull --repair`: damaged versions are made anew, from the blobs on disk, or else from the registry. `restore`: one version,
-//! from the blobs alone.
+//! `pull --repair` and `restore`: damaged versions are made anew, from the blobs on disk, or else from the registry.
 
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::arguments::DigestPrefix;
 use super::exit::Exit;
 use super::failure::Failure;
-use super::progress::{self, Display};
+use super::progress;
 use super::pull::{self, Answer, Error, PATIENCE};
 use super::{Context, slots, verify};
 use crate::digest::Digest;
@@ -48,6 +46,30 @@ pub(super) fn run(context: &Context, json: bool, progress: Arc<dyn Progress>) ->
     pull::finish(&answer, json)
 }
 
+/// Makes one version anew, whatever its state; `offline` without the registry.
+pub(super) fn restore(
+    context: &Context,
+    digest: Digest,
+    offline: bool,
+    json: bool,
+    progress: &Arc<dyn Progress>,
+) -> Result<Exit, Failure> {
+    let restored = if offline {
+        from_blobs(context, digest, progress).map_err(Error::from)
+    } else {
+        repair(context, digest, progress)
+    };
+    let answer = match restored {
+        Ok(from) => {
+            tell(&Repaired { digest, from }, json)?;
+            Answer { outcome: "restored", digest: Some(digest), reason: None, error: None, remedy: None }
+        }
+        Err(error) if json => Answer { digest: Some(digest), ..pull::failed(&error) },
+        Err(error) => return Err(error.into()),
+    };
+    pull::finish(&answer, json)
+}
+
 fn tell(repaired: &Repaired, json: bool) -> Result<(), Failure> {
     if json {
         progress::json(repaired);
@@ -56,43 +78,31 @@ fn tell(repaired: &Repaired, json: bool) -> Result<(), Failure> {
     super::output::print(&format!("{} is made anew from the {}\n", repaired.digest, repaired.from))
 }
 
-/// Makes one version anew from what is on disk; the supervisor's way to a tree that it can start.
-pub(super) fn restore(context: &Context, prefix: &DigestPrefix, json: bool) -> Result<Exit, Failure> {
-    let digest = prefix.resolve(known(context)?)?;
-    let (layout, registry) = (&context.layout, &context.settings.registry);
-    let progress: Arc<dyn Progress> = Arc::new(Display::new(json));
-    let answer = match crate::pull::restore(&digest, registry, layout, PATIENCE, &progress) {
-        Ok(()) => {
-            Answer { outcome: "restored", digest: Some(digest), reason: None, error: None, remedy: None }
-        }
-        Err(error) if json => Answer { digest: Some(digest), ..pull::failed(&error.into()) },
-        Err(error) => return Err(Error::from(error).into()),
-    };
-    pull::finish(&answer, json)
-}
-
-/// Every version that has a manifest on disk.
-fn known(context: &Context) -> Result<Vec<Digest>, Failure> {
-    let folder = context.layout.images();
-    match RealDisk.list(&folder) {
-        Ok(names) => Ok(names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(Failure::file(&folder, &error)),
-    }
+fn from_blobs(
+    context: &Context,
+    digest: Digest,
+    progress: &Arc<dyn Progress>,
+) -> Result<&'static str, crate::pull::Error> {
+    let (registry, layout) = (&context.settings.registry, &context.layout);
+    crate::pull::restore(&digest, registry, layout, PATIENCE, progress).map(|()| "blobs")
 }
 
 /// Where the version came from.
 fn repair(context: &Context, digest: Digest, progress: &Arc<dyn Progress>) -> Result<&'static str, Error> {
     let layout = &context.layout;
-    let error = match crate::pull::restore(&digest, &context.settings.registry, layout, PATIENCE, progress) {
-        Ok(()) => return Ok("blobs"),
+    let error = match from_blobs(context, digest, progress) {
+        Ok(from) => return Ok(from),
         Err(error) => error,
     };
     tracing::warn!(event = "repair", %digest, "cannot make {digest} anew from what is on disk: {error}");
     let reference = of_version(&pull::target(context)?, &digest)?;
     // Without its seal the version counts as absent, however well its sizes and times look.
     let seal = layout.seal(&digest);
-    disk::remove_file_synced(&RealDisk, &seal).map_err(|error| Error::Local(Failure::file(&seal, &error)))?;
+    let removed = RealDisk.kind(&seal).and_then(|found| match found {
+        Some(_) => disk::remove_file_synced(&RealDisk, &seal),
+        None => Ok(()),
+    });
+    removed.map_err(|error| Error::Local(Failure::file(&seal, &error)))?;
     let request = Request {
         reference,
         stage: false,

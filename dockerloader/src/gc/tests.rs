@@ -1,6 +1,7 @@
 //! The plan by tables, and the removal against real files.
 #![expect(clippy::disallowed_methods, reason = "the tests make what is then removed")]
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -259,4 +260,88 @@ fn an_empty_data_directory_is_clean() {
     let directory = tempfile::tempdir().unwrap();
     let scene = Scene { layout: Layout::new(directory.path()), directory };
     assert_eq!(scene.collect(&[]), Report::default());
+}
+
+/// The machine's disk, one operation of which fails. Looking doesn't count.
+struct Failing {
+    left: Cell<u32>,
+}
+
+impl Failing {
+    fn count(&self) -> io::Result<()> {
+        match self.left.get() {
+            0 => Err(io::Error::from_raw_os_error(5)),
+            left => {
+                self.left.set(left - 1);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Disk for Failing {
+    fn kind(&self, path: &Path) -> io::Result<Option<Kind>> {
+        RealDisk.kind(path)
+    }
+    fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
+        RealDisk.read_link(path)
+    }
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        RealDisk.read(path, limit)
+    }
+    fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
+        RealDisk.list(directory)
+    }
+    fn modified(&self, path: &Path) -> io::Result<u64> {
+        RealDisk.modified(path)
+    }
+    fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.count().and_then(|()| RealDisk.write_new(path, bytes))
+    }
+    fn symlink(&self, target: &Path, path: &Path) -> io::Result<()> {
+        self.count().and_then(|()| RealDisk.symlink(target, path))
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.count().and_then(|()| RealDisk.rename(from, to))
+    }
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.count().and_then(|()| RealDisk.remove_file(path))
+    }
+    fn remove_tree(&self, path: &Path) -> io::Result<()> {
+        // Fails half-way.
+        self.count().inspect_err(|_| drop(fs::remove_file(path.join("entrypoint"))))?;
+        RealDisk.remove_tree(path)
+    }
+    fn create_directories(&self, path: &Path) -> io::Result<()> {
+        self.count().and_then(|()| RealDisk.create_directories(path))
+    }
+    fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        self.count().and_then(|()| RealDisk.sync_directory(path))
+    }
+}
+
+#[test]
+fn a_clean_up_that_stops_anywhere_leaves_whole_versions_and_ends_the_next_time() {
+    for operations in 0.. {
+        let scene = Scene::new();
+        let (kept, old) = (scene.version("1"), scene.version("2"));
+        scene.link(Slot::Current, &kept.0);
+        let lock = StoreLock::take(&scene.layout, "gc", Duration::ZERO, |_| {}).unwrap();
+        let disk = Failing { left: Cell::new(operations) };
+        let result = collect(&lock, &disk, &scene.layout, &BTreeSet::new(), &BTreeSet::new());
+        assert!(scene.is_complete(&kept), "after {operations} operations");
+        let tree = scene.layout.tree(&old.0);
+        assert!(!tree.exists() || tree.join("entrypoint").exists(), "after {operations} operations");
+        if let Err(error) = &result {
+            assert_eq!(error.source.raw_os_error(), Some(5));
+        }
+        drop(lock);
+        scene.collect(&[]);
+        assert!(scene.is_complete(&kept));
+        assert_eq!(scene.count(), 6);
+        if result.is_ok() {
+            assert!(operations > 5, "the failures were reached");
+            return;
+        }
+    }
 }

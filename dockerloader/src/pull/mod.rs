@@ -11,7 +11,11 @@ mod error;
 
 pub mod resolved;
 
+mod look;
+
 mod content;
+
+mod bring;
 
 mod download;
 
@@ -26,15 +30,14 @@ mod install;
 pub use error::Error;
 pub use program::Error as ProgramError;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::blobs::Blobs;
-use crate::blobs::space::{self, Full, Need};
+use crate::blobs::{Blobs, space};
 use crate::config::RegistrySettings;
 use crate::digest::Digest;
-use crate::disk::RealDisk;
 use crate::launch::Launch;
 use crate::layout::Layout;
 use crate::limits::Limits;
@@ -43,11 +46,10 @@ use crate::manifest::Platform;
 use crate::progress::{Event, Progress};
 use crate::reference::Reference;
 use crate::registry::Client;
-use crate::remedy::Remedy;
 
+use bring::{Pull, failure_of};
 use content::Content;
-use download::Downloader;
-use resolved::{Failure, Resolved};
+use look::{Look, look};
 
 /// What is wanted.
 #[derive(Debug, Clone)]
@@ -93,17 +95,6 @@ pub enum Outcome {
     },
 }
 
-impl Request {
-    /// What there is to say about a version without looking at the disk.
-    fn judge(&self, version: Digest) -> Option<Outcome> {
-        if self.current == Some(version) {
-            return Some(Outcome::UpToDate { digest: version });
-        }
-        let reason = self.rejected.get(&version)?;
-        Some(Outcome::Skipped { digest: version, reason: reason.clone() })
-    }
-}
-
 /// Puts the version that the request's reference stands for on disk, and stages it if wanted.
 ///
 /// # Errors
@@ -118,48 +109,27 @@ pub async fn pull(
     let limits = Limits::default();
     let client = Client::new(settings, limits)?;
     let platform = platform(settings)?;
-    let question = (request.reference.to_string(), platform.to_string());
-
-    let tag = client.resolve(&request.reference).await?.digest;
-    let last = Resolved::read(&RealDisk, layout);
-    let known = last.as_ref().and_then(|last| last.version(&question.0, &question.1, &tag));
-    if let Some(outcome) = known.and_then(|version| request.judge(version)) {
-        return settle(request, layout, outcome);
-    }
-
-    let (content, bytes) = match known.and_then(|version| Content::read(layout, &version, &limits).ok()) {
-        Some(content) => (content, None),
-        None => {
-            let selected = client.select(&request.reference, &tag, &platform).await?;
-            (Content { digest: selected.digest, image: selected.image }, Some(selected.bytes))
-        }
+    let (content, mut memory) = match look(request, layout, &client, &platform, &limits).await? {
+        Look::Settled(outcome) => return settle(request, layout, outcome),
+        Look::Wanted(wanted) => *wanted,
     };
     let version = content.digest;
     progress.event(Event::Resolved { digest: version });
-    let failure = last.filter(|_| known == Some(version)).and_then(|last| last.failure);
-    let mut now = Resolved { reference: question.0, platform: question.1, tag, manifest: version, failure };
-    let outcome = request.judge(version);
-    if let (None, Some(bytes)) = (&outcome, &bytes) {
-        content::write(layout, &version, bytes)?;
-    }
-    if known != Some(version) {
-        now.write(&RealDisk, layout).map_err(Error::io("write", layout.resolved()))?;
-    }
-    if let Some(outcome) = outcome {
-        return settle(request, layout, outcome);
-    }
-
     let launch = match install::installed(layout, &version) {
         Some(launch) => launch,
         None => {
-            let known_failure = now.failure.take().filter(|_| !request.again);
-            let pull = Pull { request, layout, limits, client, platform, progress: &progress, lock };
+            let failure = memory.resolved.failure.take();
+            let had_failed = failure.is_some();
             let free = space::free(&layout.storage()).map_err(Error::io("look at", layout.storage()))?;
-            pull.bring(&content, tag != version, known_failure, free).await.inspect_err(|error| {
-                now.failure = failure_of(error, free);
-                // The error that led here is the one to report.
-                let _ = now.write(&RealDisk, layout);
-            })?
+            let by_index = memory.resolved.tag != version;
+            let pull = Pull { request, layout, limits, client, platform, progress: &progress, lock };
+            let brought = pull.bring(&content, by_index, failure.filter(|_| !request.again), free).await;
+            memory.resolved.failure = brought.as_ref().err().and_then(|error| failure_of(error, free));
+            if had_failed || memory.resolved.failure.is_some() {
+                // An error that led here is the one to report.
+                let _ = memory.write(layout);
+            }
+            brought?
         }
     };
     progress.event(Event::Installed { digest: version });
@@ -203,6 +173,22 @@ pub fn restore(
     Ok(())
 }
 
+/// How a version whose tree is on disk is started, by its manifest and config there: what its launch file says, or said before
+/// it was damaged.
+///
+/// # Errors
+/// What is missing or damaged.
+pub fn launch_of(
+    digest: &Digest,
+    settings: &RegistrySettings,
+    layout: &Layout,
+) -> Result<Launch, Error> {
+    let limits = Limits::default();
+    let content = Content::read(layout, digest, &limits)?;
+    let config = content.config(&Blobs::new(layout), &limits)?;
+    Ok(program::launch(&layout.tree(digest), &config, &platform(settings)?, Path::exists)?)
+}
+
 async fn lock(layout: &Layout, wait: Duration, progress: &Arc<dyn Progress>) -> Result<StoreLock, Error> {
     let (layout, progress) = (layout.clone(), Arc::clone(progress));
     let path = layout.store_lock();
@@ -229,125 +215,4 @@ fn settle(request: &Request, layout: &Layout, outcome: Outcome) -> Result<Outcom
         install::withdraw(layout, digest)?;
     }
     Ok(outcome)
-}
-
-/// Whether, and why, the next pull of the version would end the same way.
-fn failure_of(error: &Error, free: space::Free) -> Option<Failure> {
-    match error {
-        Error::Full(_) => Some(Failure::NoRoom { free: free.bytes }),
-        Error::Refused { reason, .. } => {
-            Some(Failure::Refused { reason: reason.clone(), loader: LOADER.to_owned() })
-        }
-        // It may be there when this container is another one.
-        Error::Program(ProgramError::Interpreter { .. }) => None,
-        error if error.remedy() == Remedy::Refuse => {
-            Some(Failure::Refused { reason: error.to_string(), loader: LOADER.to_owned() })
-        }
-        _ => None,
-    }
-}
-
-/// This loader's version.
-const LOADER: &str = env!("CARGO_PKG_VERSION");
-
-/// One pull that has something to bring.
-struct Pull<'p> {
-    request: &'p Request,
-    layout: &'p Layout,
-    limits: Limits,
-    client: Client,
-    platform: Platform,
-    progress: &'p Arc<dyn Progress>,
-    lock: Arc<StoreLock>,
-}
-
-impl Pull<'_> {
-    /// Brings a version on disk. When the disk is full, what it brought is removed again.
-    async fn bring(
-        &self,
-        content: &Content,
-        by_index: bool,
-        known_failure: Option<Failure>,
-        free: space::Free,
-    ) -> Result<Launch, Error> {
-        let not_enough = match known_failure {
-            Some(Failure::Refused { reason, loader }) if loader == LOADER => {
-                return Err(Error::Refused { digest: content.digest, reason });
-            }
-            Some(Failure::NoRoom { free }) => Some(free),
-            _ => None,
-        };
-        install::remove_leftovers(self.layout)?;
-        let blobs = Blobs::new(self.layout);
-        let missing: BTreeSet<Digest> = content.missing(&blobs).map(|blob| blob.digest).collect();
-        self.check_space(content, &blobs, not_enough, free)?;
-        let mut result = self.fetch_and_install(content, by_index, &blobs).await;
-        // A blob of an earlier time that turned out to be damaged was removed: it is fetched now.
-        if matches!(result, Err(Error::Blob(crate::blobs::Error::Corrupt { .. }))) {
-            result = self.fetch_and_install(content, by_index, &blobs).await;
-        }
-        result.inspect_err(|error| {
-            if error.is_full() {
-                // The error that led here is the one to report.
-                missing.iter().for_each(|digest| drop(blobs.forget(digest)));
-            }
-        })
-    }
-
-    /// What is needed at least: the missing blobs, and the largest layer extracted, which is hardly ever smaller than
-    /// compressed. More can't be known before; a false alarm would keep a device from its update.
-    fn check_space(
-        &self,
-        content: &Content,
-        blobs: &Blobs,
-        not_enough: Option<u64>,
-        free: space::Free,
-    ) -> Result<(), Full> {
-        let (mut need, mut bytes_left) = (Need::default(), 0);
-        for blob in content.missing(blobs) {
-            bytes_left += blob.size.saturating_sub(blobs.partial_bytes(&blob.digest));
-            need.files += 1;
-        }
-        self.progress.event(Event::Planned { blobs: need.files, bytes: bytes_left });
-        let largest = content.image.layers.iter().map(|layer| layer.descriptor.size).max();
-        let at_least = not_enough.map_or(0, |free| free.saturating_add(1));
-        need.bytes = bytes_left.saturating_add(largest.unwrap_or(0)).max(at_least);
-        // The tree's folder, its program, the seal, the launch file.
-        need.files += 4;
-        space::check(&self.layout.storage(), need, free)
-    }
-
-    async fn fetch_and_install(
-        &self,
-        content: &Content,
-        by_index: bool,
-        blobs: &Blobs,
-    ) -> Result<Launch, Error> {
-        let downloader = Downloader {
-            client: &self.client,
-            reference: &self.request.reference,
-            blobs,
-            progress: &**self.progress,
-        };
-        if !blobs.has(&content.image.config.digest, content.image.config.size) {
-            downloader.fetch(&content.image.config).await?;
-        }
-        let config = content.config(blobs, &self.limits).inspect_err(|error| {
-            if let Error::Blob(crate::blobs::Error::Corrupt { digest, .. }) = error {
-                // It is fetched again.
-                let _ = blobs.remove(digest);
-            }
-        })?;
-        if !by_index {
-            config.check_platform(&self.platform).map_err(Error::Manifest)?;
-        }
-        let (progress, lock) = (Arc::clone(self.progress), Arc::clone(&self.lock));
-        let job = extract::Job::new(self.layout, content, &config, self.limits, progress, lock)?;
-        let tree = install::Temporary::new(self.layout, &content.digest)?;
-        let extracted = extract::alongside(job, &downloader, content, tree.path()).await?;
-        for warning in &extracted.warnings {
-            tracing::warn!(event = "extraction_warning", digest = %content.digest, "{warning}");
-        }
-        tree.install(self.layout, &content.digest, &extracted.seal, &config, &self.platform)
-    }
 }

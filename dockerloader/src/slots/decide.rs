@@ -110,7 +110,13 @@ pub fn decide(slots: &Slots, event: &Event, policy: &Policy) -> Vec<Step> {
             draft.put_trial_back();
         }
         Event::Crashed { reason, output } => draft.count_crash(policy, reason, output),
-        Event::Unstartable { reason } => draft.replace_current(policy, VerdictKind::Environment, reason, &[]),
+        Event::Unstartable { reason } => {
+            draft.replace_current(policy, VerdictKind::Environment, reason, &[]);
+            // No way back, but something was installed in its place.
+            if draft.slots.current.version().is_none() && draft.slots.attempt.version().is_some() {
+                draft.push(Step::Move { from: Slot::Attempt, to: Slot::Current });
+            }
+        }
         Event::ProbationOver => draft.remember(|memory| {
             memory.probation = None;
             memory.crashes = None;
@@ -398,7 +404,7 @@ impl Draft {
 }
 
 /// What a step makes of the slots, without a disk.
-pub(super) fn perform(slots: &mut Slots, step: &Step) {
+pub(crate) fn perform(slots: &mut Slots, step: &Step) {
     match step {
         Step::Remember(memory) => slots.memory = (**memory).clone(),
         Step::MarkAttempt(digest) => slots.update_attempt = Some(*digest),

@@ -124,6 +124,7 @@ fn each_state_and_event_leads_to_the_state_of_this_table() {
         ("a . . p", crashed(), "a . . p"),
         ("a . . p", Event::Unstartable { reason: "no such file".to_owned() }, "p . . p"),
         ("~a . . p", Event::Unstartable { reason: "no such file".to_owned() }, "p . . p"),
+        ("~a b . .", Event::Unstartable { reason: "no such file".to_owned() }, "b . . ."),
         ("a . . a", Event::Unstartable { reason: "no such file".to_owned() }, "a . . a"),
         ("a . . .", Event::Unstartable { reason: "no such file".to_owned() }, "a . . ."),
         // By hand.

@@ -366,6 +366,10 @@ impl Machine {
                     self.start(now, version, false, &slots, actions);
                 }
             }
+            NextRun::Missing(digest) if self.restored == Some(digest) => {
+                tracing::error!(event = "missing", %digest, "the current version is not on disk, and can't be rebuilt from it");
+                self.install_later(now);
+            }
             NextRun::Missing(digest) => {
                 tracing::error!(event = "missing", %digest, "the current version is not on disk: restoring it");
                 self.phase = Phase::Restoring { digest };
@@ -388,6 +392,14 @@ impl Machine {
             );
             self.leave(exit::CONFIG, actions);
         }
+    }
+
+    /// What was just done did not help: the registry is asked again after a pause.
+    fn install_later(&mut self, now: Millis) -> Millis {
+        let pause = Self::pause(self.failed_installs).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        self.failed_installs = self.failed_installs.saturating_add(1);
+        self.phase = Phase::Installing { retry_at: Some(now.saturating_add(pause)) };
+        pause
     }
 
     fn start(&mut self, now: Millis, version: Named, trial: bool, slots: &Slots, actions: &mut Vec<Action>) {

@@ -309,12 +309,21 @@ impl<'a> Supervisor<'a> {
     }
 
     fn launch(&self, version: &Named) -> Launch {
-        match Launch::read(&RealDisk, &self.ground.layout, &version.digest) {
-            Ok(Some(launch)) if launch.program == version.program => launch,
+        let layout = &self.ground.layout;
+        let why = match Launch::read(&RealDisk, layout, &version.digest) {
+            Ok(Some(launch)) if launch.program == version.program => return launch,
             // The link decides what is executed; a file that speaks of another program is not about it.
-            Ok(_) => Launch::of_program(version.program.as_ref()),
-            Err(error) => {
-                tracing::warn!(event = "launch_file", digest = %version.digest, "{error}; starting without arguments");
+            Ok(Some(_)) => "the launch file speaks of another program".to_owned(),
+            Ok(None) => "there is no launch file".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        match crate::pull::launch_of(&version.digest, &self.settings.registry, layout) {
+            Ok(launch) if launch.program == version.program => {
+                tracing::warn!(event = "launch_file", digest = %version.digest, "{why}; going by the image's config");
+                launch
+            }
+            _ => {
+                tracing::warn!(event = "launch_file", digest = %version.digest, "{why}; going without arguments");
                 Launch::of_program(version.program.as_ref())
             }
         }

@@ -1,8 +1,11 @@
 //! Starts the application and the helpers.
 
+use std::collections::BTreeMap;
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,7 +14,7 @@ use nix::sys::signal::SigSet;
 use rustix::process::Pid;
 
 use super::machine::Helper;
-use super::sys::prepare;
+use super::sys::{Image, prepare};
 use crate::control::{CONTROL_VARIABLE, GENERATION_VARIABLE, TRIAL_VARIABLE};
 use crate::launch::Launch;
 
@@ -80,10 +83,9 @@ pub(super) fn application(
     binary: &Path,
 ) -> io::Result<Pid> {
     let program = plan.tree.join(&plan.launch.program);
+    let image = image(&program, &plan, environment(&plan, operator, binary))?;
     let mut command = Command::new(&program);
-    command.args(&plan.launch.arguments);
-    // What is in the supervisor's environment and not UTF-8 is passed on as it is, by inheritance.
-    command.env_remove(TRIAL_VARIABLE).envs(environment(&plan, operator, binary)).process_group(0);
+    command.process_group(0);
     if let Some(directory) = &plan.launch.working_directory {
         let directory = plan.tree.join(directory);
         if directory.is_dir() {
@@ -104,8 +106,30 @@ pub(super) fn application(
     }
     // The controlling terminal, not whatever stdin happens to be.
     let terminal = File::options().read(true).write(true).open("/dev/tty").ok().map(OwnedFd::from);
-    prepare(&mut command, plan.own_mask, terminal);
+    prepare(&mut command, plan.own_mask, terminal, Some(image));
     spawn(command)
+}
+
+/// The program, its arguments and its whole environment. What is in the supervisor's own environment and not UTF-8 is passed on
+/// as it is.
+fn image(program: &Path, plan: &Plan<'_>, chosen: Vec<(String, String)>) -> io::Result<Image> {
+    let mut all: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+    all.remove(OsStr::new(TRIAL_VARIABLE));
+    all.extend(chosen.into_iter().map(|(name, value)| (name.into(), value.into())));
+    let text = |bytes: &OsStr| CString::new(bytes.as_bytes()).map_err(io::Error::from);
+    let arguments = std::iter::once(program.as_os_str()).chain(plan.launch.arguments.iter().map(OsStr::new));
+    Ok(Image {
+        program: text(program.as_os_str())?,
+        arguments: arguments.map(text).collect::<io::Result<_>>()?,
+        environment: all
+            .into_iter()
+            .map(|(mut pair, value)| {
+                pair.push("=");
+                pair.push(value);
+                text(&pair)
+            })
+            .collect::<io::Result<_>>()?,
+    })
 }
 
 /// Starts a helper: this program again, with its answers on `stdout`.
@@ -116,11 +140,12 @@ pub(super) fn helper(helper: Helper, binary: &Path, own_mask: SigSet, stdout: Ow
     let mut command = Command::new(binary);
     match helper {
         Helper::Check => command.args(["pull", "--stage", "--json"]),
-        Helper::Restore(digest) => command.args(["restore", "--json", &digest.to_string()]),
+        // A registry that does not answer must not keep the previous version waiting.
+        Helper::Restore(digest) => command.args(["restore", "--offline", "--json", &digest.to_string()]),
         Helper::CleanUp => command.args(["gc", "--json"]),
     };
     command.stdin(Stdio::null()).stdout(Stdio::from(stdout)).process_group(0);
-    prepare(&mut command, own_mask, None);
+    prepare(&mut command, own_mask, None, None);
     spawn(command)
 }
 

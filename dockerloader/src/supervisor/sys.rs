@@ -2,6 +2,7 @@
 //! real-time signal. The only `unsafe` code of the project.
 #![expect(unsafe_code, reason = "pre_exec and raw signal numbers; each use says why it is sound")]
 
+use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
@@ -9,9 +10,18 @@ use std::process::Command;
 use nix::sys::signal::SigSet;
 use rustix::process::{Pid, Signal};
 
+/// A program as `execve(2)` takes it.
+#[derive(Debug)]
+pub(super) struct Image {
+    pub(super) program: CString,
+    pub(super) arguments: Vec<CString>,
+    pub(super) environment: Vec<CString>,
+}
+
 /// What a child does before it becomes its program: takes the terminal if it is given one, dies with the supervisor, and
-/// receives signals again.
-pub(super) fn prepare(command: &mut Command, mask: SigSet, terminal: Option<OwnedFd>) {
+/// receives signals again. With an `image` it then executes that by `execve(2)` itself: the standard library's `execvp(3)` would
+/// hand a file that the kernel refuses (ENOEXEC) to `/bin/sh`, whatever is in it (I2).
+pub(super) fn prepare(command: &mut Command, mask: SigSet, terminal: Option<OwnedFd>, image: Option<Image>) {
     let supervisor = nix::unistd::getpid();
     let setup = move || {
         if let Some(terminal) = &terminal {
@@ -26,10 +36,17 @@ pub(super) fn prepare(command: &mut Command, mask: SigSet, terminal: Option<Owne
             return Err(std::io::Error::from_raw_os_error(nix::errno::Errno::ESRCH as i32));
         }
         mask.thread_set_mask()?;
-        Ok(())
+        match &image {
+            None => Ok(()),
+            Some(image) => {
+                let Err(error) = nix::unistd::execve(&image.program, &image.arguments, &image.environment);
+                Err(error.into())
+            }
+        }
     };
-    // SAFETY: the closure only makes system calls that are async-signal-safe (ioctl, prctl, getppid, sigprocmask), allocates
-    // nothing and touches no lock.
+    // SAFETY: the closure makes system calls that are async-signal-safe (ioctl, prctl, getppid, sigprocmask, execve) and touches
+    // no lock. execve's list of pointers is allocated, which is sound because the supervisor has one thread: no other can
+    // have held the allocator's lock at the fork.
     unsafe {
         command.pre_exec(setup);
     }

@@ -429,3 +429,82 @@ fn percent_decoded(name: &[u8]) -> Cow<'_, [u8]> {
     }
     decoded.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Interprets a header with this type, name and link target, and these PAX records.
+    fn entry<T>(
+        flag: u8,
+        name: &[u8],
+        link: &[u8],
+        pax: Option<&[u8]>,
+        check: impl FnOnce(Entry<'_>) -> T,
+    ) -> Result<T, Rule> {
+        let limits = Limits::default();
+        let mut parts = Parts::new();
+        parts.header[..name.len()].copy_from_slice(name);
+        parts.header[100..107].copy_from_slice(b"0104755");
+        parts.header[124..135].copy_from_slice(b"00000000012");
+        parts.header[136..147].copy_from_slice(b"00000000144");
+        parts.header[156] = flag;
+        parts.header[157..157 + link.len()].copy_from_slice(link);
+        parts.pax = pax.map(<[u8]>::to_vec);
+        let outline = parts.outline(&limits)?;
+        parts.entry(outline.sparse, outline.stored, &limits).map(check)
+    }
+
+    #[test]
+    fn names_and_types_decide_the_kind() {
+        let kind = |flag, name: &[u8], link: &[u8]| {
+            entry(flag, name, link, None, |entry| format!("{:?} {}", entry.kind, entry.stored))
+        };
+        type Row = (u8, &'static [u8], &'static [u8], Result<&'static str, Rule>);
+        let table: [Row; 22] = [
+            (b'0', b"f", b"", Ok("File { size: 10 } 10")),
+            (b'7', b"./f", b"", Ok("File { size: 10 } 10")),
+            (b'\0', b"f", b"", Ok("File { size: 10 } 10")),
+            (b'\0', b"f/", b"", Ok("Directory 10")),
+            (b'5', b"f", b"", Ok("Directory 0")),
+            (b'5', b"./", b"", Ok("Directory 0")),
+            (b'1', b"f", b"/./t", Ok("Hardlink { target: \"/./t\" } 0")),
+            (b'1', b"f", b"../t", Err(Rule::ParentComponent)),
+            (b'2', b"f", b"../t", Ok("Symlink { target: [46, 46, 47, 116] } 0")),
+            (b'2', b"f", b"", Err(Rule::NoTarget)),
+            (b'3', b"f", b"", Ok("CharDevice { major: 0, minor: 0 } 0")),
+            (b'6', b"f", b"", Ok("Fifo 0")),
+            (b'V', b"f", b"", Ok("Skip(Label) 10")),
+            (b'M', b"f", b"", Err(Rule::Type('M'))),
+            (b'0', b"d/.wh.x", b"", Ok("Whiteout { name: [120] } 10")),
+            (b'2', b".wh.x", b"t", Ok("Whiteout { name: [120] } 0")),
+            (b'0', b"d/.wh..wh..opq", b"", Ok("Opaque 10")),
+            (b'0', b"d/.wh..wh.aufs", b"", Ok("Skip(Aufs) 10")),
+            (b'5', b".wh.x", b"", Ok("Directory 0")),
+            (b'0', b".wh...", b"", Err(Rule::Whiteout)),
+            (b'0', b"/", b"", Err(Rule::Root)),
+            (b'0', b"", b"", Err(Rule::Empty)),
+        ];
+        for (flag, name, link, expected) in table {
+            let found = kind(flag, name, link);
+            assert_eq!(found, expected.map(str::to_owned), "{} {}", char::from(flag), name.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn pax_records_win_over_the_header() {
+        let pax = b"8 uid=7\n10 size=3\n14 mtime=-0.5\n11 path=pp\n25 SCHILY.xattr.user.b=1\n\
+            25 SCHILY.xattr.user.a=1\n25 SCHILY.xattr.user.b=2\n";
+        entry(b'0', b"f", b"", Some(pax.as_slice()), |entry| {
+            assert_eq!((entry.path.as_bytes(), entry.kind), (b"pp".as_slice(), Kind::File { size: 3 }));
+            let mtime = Timestamp { seconds: -1, nanoseconds: 500_000_000 };
+            // The type bits that some writers leave in the mode are gone.
+            assert_eq!(entry.attributes, Attributes { mode: 0o4755, uid: 7, gid: 0, mtime });
+            let pair = |name: &'static str, value: &'static str| -> Xattr<'static> {
+                (name.as_bytes().into(), value.as_bytes().into())
+            };
+            assert_eq!(entry.xattrs, [pair("user.a", "1"), pair("user.b", "2")]);
+        })
+        .unwrap();
+    }
+}

@@ -137,7 +137,13 @@ pub(crate) fn by_buildah(name: &str, root: &Path) -> Image {
         let mounted = PathBuf::from(buildah(&["mount", &second]));
         change(&mounted);
         buildah(&["umount", &second]);
-        buildah(&["commit", "--quiet", &second, &format!("oci:{}:latest", layout.display())]);
+        buildah(&[
+            "commit",
+            "--quiet",
+            "--disable-compression=false",
+            &second,
+            &format!("oci:{}:latest", layout.display()),
+        ]);
         buildah(&["rm", "--all"]);
         buildah(&["rmi", "--all", "--force"]);
     });

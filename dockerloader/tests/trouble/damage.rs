@@ -284,12 +284,15 @@ fn verify_finds_and_restore_mends() {
 fn restore_says_what_it_lacks() {
     let (scene, _, v2) = offline();
     lose(&scene, &v2);
-    let failed = scene.run(&["restore", &v2, "--json"]);
+    let failed = scene.run(&["restore", &v2, "--offline", "--json"]);
     assert_eq!(failed.code, Some(65), "{}", failed.all());
     assert_eq!(failed.result()["outcome"], "failed");
     failed.says(&["is not in the store", "pull the image again"]);
     let unknown = scene.run(&["restore", "0000"]);
-    assert_eq!(unknown.code, Some(1));
-    unknown.says(&["0000", "status"]);
+    assert_eq!(unknown.code, Some(2));
+    unknown.says(&["0000", "sha256"]);
+    scene.registry.come_back();
+    assert_eq!(scene.run(&["restore", &v2]).code, Some(0), "else from the registry");
+    assert_eq!(scene.run(&["verify", "--full"]).code, Some(0));
     scene.place.assert_no_leftovers();
 }

@@ -203,7 +203,7 @@ fn an_unknown_media_type() {
     scene.push(&good("v2"));
     let page = Fault::Header("Content-Type".to_owned(), Some("text/html".to_owned()));
     scene.registry.fault(Rule::on(Kind::Manifest).any_method(), page);
-    refused_then_mended(&scene, &mut supervisor, 65, &["text/html"]);
+    refused_then_mended(&scene, &mut supervisor, 69, &["text/html", "application/vnd.oci.image.manifest.v1+json"]);
 }
 
 #[test]
