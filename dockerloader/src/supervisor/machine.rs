@@ -346,11 +346,8 @@ impl Machine {
 
     /// Settles the slots and goes on with whatever they say.
     fn choose(&mut self, now: Millis, first: bool, ground: &mut dyn Ground, actions: &mut Vec<Action>) {
-        let slots = ground.act(&Event::Start).unwrap_or_else(|error| {
-            tracing::error!(event = "settle_failed", "{error}; going on with what can be run");
-            ground.slots()
-        });
-        match next_run(&slots) {
+        let (slots, next) = Self::settle(ground);
+        match next {
             NextRun::Trial(version) => self.start(now, version, true, &slots, actions),
             NextRun::Current(version) => {
                 let crashed = slots.memory.crashes.as_ref().is_some_and(|c| c.digest == version.digest);
@@ -376,6 +373,26 @@ impl Machine {
                 self.helper_next(Helper::Restore(digest), actions);
             }
             NextRun::Nothing => self.install(now, actions),
+        }
+    }
+
+    /// Settles the slots, and says what is to be run. Where nothing can be written, a trial could not be counted, and a bad
+    /// version would be tried again at every start: then it is the current version, if there is one.
+    fn settle(ground: &mut dyn Ground) -> (Slots, NextRun) {
+        match ground.act(&Event::Start) {
+            Ok(slots) => {
+                let next = next_run(&slots);
+                (slots, next)
+            }
+            Err(error) => {
+                tracing::error!(event = "settle_failed", "{error}; going on with what can be run");
+                let slots = ground.slots();
+                let next = match (next_run(&slots), slots.current.version()) {
+                    (NextRun::Trial(_), Some(current)) => NextRun::Current(current.clone()),
+                    (next, _) => next,
+                };
+                (slots, next)
+            }
         }
     }
 

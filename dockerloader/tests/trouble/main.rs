@@ -17,6 +17,8 @@ mod damage;
 
 mod disks;
 
+mod mounts;
+
 mod polls;
 
 mod stops;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -24,6 +25,7 @@ pub(crate) struct Scene {
     environment: BTreeMap<String, String>,
     /// Put before the binary's name.
     wrapper: Vec<String>,
+    binary: PathBuf,
     /// For `DOCKER_CONFIG` and the like.
     pub(crate) scratch: tempfile::TempDir,
 }
@@ -147,7 +149,14 @@ impl Scene {
     pub(crate) fn with(registry: Registry, place: Place) -> Self {
         let target = registry.reference("app", "v");
         let scratch = tempfile::tempdir().unwrap();
-        let scene = Self { registry, place, environment: BTreeMap::new(), wrapper: Vec::new(), scratch };
+        let scene = Self {
+            registry,
+            place,
+            environment: BTreeMap::new(),
+            wrapper: Vec::new(),
+            binary: env!("CARGO_BIN_EXE_dockerloader").into(),
+            scratch,
+        };
         scene
             .set("DOCKERLOADER_TARGET", &target)
             .set("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
@@ -177,18 +186,29 @@ impl Scene {
         self
     }
 
+    /// Starts a copy of the binary that any user can execute.
+    #[must_use]
+    pub(crate) fn for_everybody(mut self) -> Self {
+        let copy = self.scratch.path().join("dockerloader");
+        fs::copy(&self.binary, &copy).unwrap();
+        for path in [self.scratch.path(), &copy] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        self.binary = copy;
+        self
+    }
+
     /// Points the tag to an image.
     pub(crate) fn push(&self, image: &BuiltImage) {
         self.registry.put("app", "v", image);
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let binary = env!("CARGO_BIN_EXE_dockerloader");
         let mut command = match self.wrapper.split_first() {
-            None => Command::new(binary),
+            None => Command::new(&self.binary),
             Some((first, rest)) => {
                 let mut command = Command::new(first);
-                command.args(rest).arg(binary);
+                command.args(rest).arg(&self.binary);
                 command
             }
         };
