@@ -166,12 +166,7 @@ pub(super) fn repair(context: &Context, json: bool) -> Result<Exit, Failure> {
 }
 
 /// `restore`.
-pub(super) fn restore(
-    context: &Context,
-    digest: Digest,
-    offline: bool,
-    json: bool,
-) -> Result<Exit, Failure> {
+pub(super) fn restore(context: &Context, digest: Digest, offline: bool, json: bool) -> Result<Exit, Failure> {
     repair::restore(context, digest, offline, json, &(Arc::new(Display::new(json)) as Arc<dyn Progress>))
 }
 

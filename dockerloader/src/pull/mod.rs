@@ -178,11 +178,7 @@ pub fn restore(
 ///
 /// # Errors
 /// What is missing or damaged.
-pub fn launch_of(
-    digest: &Digest,
-    settings: &RegistrySettings,
-    layout: &Layout,
-) -> Result<Launch, Error> {
+pub fn launch_of(digest: &Digest, settings: &RegistrySettings, layout: &Layout) -> Result<Launch, Error> {
     let limits = Limits::default();
     let content = Content::read(layout, digest, &limits)?;
     let config = content.config(&Blobs::new(layout), &limits)?;

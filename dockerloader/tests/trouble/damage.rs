@@ -22,7 +22,8 @@ fn offline() -> (Scene, String, String) {
     let scene = Scene::new();
     let (v1, v2) = (with_data("v1"), with_data("v2"));
     scene.install(&v1);
-    fs::rename(scene.place.root().join("entrypoint"), scene.place.root().join("entrypoint-previous")).unwrap();
+    fs::rename(scene.place.root().join("entrypoint"), scene.place.root().join("entrypoint-previous"))
+        .unwrap();
     scene.install(&v2);
     scene.registry.go_away();
     (scene, v1.digest, v2.digest)
@@ -98,7 +99,8 @@ fn a_program_that_is_damaged_is_made_anew() {
 
 #[test]
 fn a_damaged_state_file() {
-    for bytes in [&b""[..], b"{", b"null", b"\0\0\0\0", b"{\"format\":99}", b"{\"format\":1,\"verdicts\":7}"] {
+    for bytes in [&b""[..], b"{", b"null", b"\0\0\0\0", b"{\"format\":99}", b"{\"format\":1,\"verdicts\":7}"]
+    {
         let (scene, v1, v2) = offline();
         fs::write(scene.place.root().join("state.json"), bytes).unwrap();
         let mut supervisor = scene.start();
@@ -153,7 +155,11 @@ fn a_damaged_launch_file_is_made_anew() {
     for bytes in [None, Some(&b""[..]), Some(b"{\"program\":7}"), Some(b"{\"program\":\"other\"}")] {
         let scene = Scene::new();
         let image = Image::new()
-            .layer(Layer::new().file("app", 0o755, program("v1", "echo \"got $1 $SETTING\"; exec sleep 1000").as_bytes()))
+            .layer(Layer::new().file(
+                "app",
+                0o755,
+                program("v1", "echo \"got $1 $SETTING\"; exec sleep 1000").as_bytes(),
+            ))
             .environment(&["SETTING=set"])
             .entrypoint(&["/app", "--serve"])
             .build();

@@ -64,7 +64,7 @@ fn a_read_only_directory_with_a_version_staged_or_on_trial() {
         // A trial that can't be counted isn't made.
         let mut supervisor = scene.start();
         supervisor.line("ready v1");
-        assert_eq!(supervisor.count("start v2"), 0);
+        assert_eq!(supervisor.starts("v2"), 0, "{slot}");
         supervisor.event("settle_failed");
     }
 }
@@ -78,7 +78,13 @@ fn a_read_only_directory_with_nothing_in_it() {
     let scene = scene.wrapped(&words.iter().map(String::as_str).collect::<Vec<_>>());
     let ended = scene.supervise();
     assert_eq!(ended.code, Some(74), "{}", ended.all());
-    ended.says(&["data directory", &data, "Read-only file system", "mount a writable volume", "DOCKERLOADER_DATA_DIR"]);
+    ended.says(&[
+        "data directory",
+        &data,
+        "Read-only file system",
+        "mount a writable volume",
+        "DOCKERLOADER_DATA_DIR",
+    ]);
 }
 
 #[test]
@@ -100,7 +106,7 @@ fn a_directory_that_is_missing_or_a_file() {
         for command in [&["verify"][..], &["gc"], &["pull"]] {
             let ended = scene.run(command);
             assert_eq!(ended.code, Some(77), "{command:?}: {}", ended.all());
-            ended.says(&[path.to_str().unwrap(), words]);
+            ended.says(&[path.to_str().unwrap(), "directory"]);
             assert!(!scratch.path().join("missing").exists(), "{command:?}");
         }
     }

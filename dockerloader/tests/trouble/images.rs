@@ -16,7 +16,12 @@ pub(crate) fn scene_with_v1() -> (Scene, Supervisor) {
 }
 
 /// What was pushed is refused, twice in the same words; v1 runs on; v3 is staged after it.
-pub(crate) fn refused_then_mended(scene: &Scene, supervisor: &mut Supervisor, code: i32, words: &[&str]) -> Ended {
+pub(crate) fn refused_then_mended(
+    scene: &Scene,
+    supervisor: &mut Supervisor,
+    code: i32,
+    words: &[&str],
+) -> Ended {
     let before = scene.place.slots();
     let blobs = scene.place.list("blobs");
     let refused = scene.run(&["check"]);
@@ -28,7 +33,7 @@ pub(crate) fn refused_then_mended(scene: &Scene, supervisor: &mut Supervisor, co
     assert_eq!(scene.place.slots(), before);
     assert_eq!(scene.place.list("extracted").len(), 1, "{:?}", scene.place.list("extracted"));
     scene.place.assert_no_leftovers();
-    assert_eq!(supervisor.count("start "), 1, "v1 runs on");
+    assert_eq!(supervisor.starts(""), 1, "v1 runs on");
     supervisor.signal(Signal::SIGCONT);
     scene.registry.clear_faults();
     scene.push(&good("v3"));
@@ -150,7 +155,7 @@ fn a_truncated_blob() {
     assert_eq!(refused.code, Some(75), "{}", refused.all());
     refused.says(&[&scene.registry.host()]);
     scene.place.assert_no_leftovers();
-    assert_eq!(supervisor.count("start "), 1);
+    assert_eq!(supervisor.starts(""), 1);
     scene.registry.clear_faults();
     scene.registry.fault(Rule::on(Kind::Blob).path(layer).times(2), Fault::Truncate { after: 100_000 });
     let asked = scene.run(&["check"]);
@@ -203,7 +208,12 @@ fn an_unknown_media_type() {
     scene.push(&good("v2"));
     let page = Fault::Header("Content-Type".to_owned(), Some("text/html".to_owned()));
     scene.registry.fault(Rule::on(Kind::Manifest).any_method(), page);
-    refused_then_mended(&scene, &mut supervisor, 69, &["text/html", "application/vnd.oci.image.manifest.v1+json"]);
+    refused_then_mended(
+        &scene,
+        &mut supervisor,
+        69,
+        &["text/html", "application/vnd.oci.image.manifest.v1+json"],
+    );
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::io::{BufRead as _, BufReader, Read};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use fixtures::image::{BuiltImage, Image};
@@ -252,10 +253,10 @@ impl Scene {
         let mut child = self.command(&[]).spawn().unwrap();
         let said = Arc::new(Said::default());
         let readers = [
-            read(child.stdout.take().unwrap(), Arc::clone(&said)),
-            read(child.stderr.take().unwrap(), Arc::clone(&said)),
+            read(child.stdout.take().unwrap(), 0, Arc::clone(&said)),
+            read(child.stderr.take().unwrap(), 1, Arc::clone(&said)),
         ];
-        Supervisor { child, said, readers: readers.into(), seen: 0 }
+        Supervisor { child, said, readers: readers.into(), seen: [0; 2] }
     }
 
     /// Runs the supervisor to its end.
@@ -263,27 +264,41 @@ impl Scene {
         let supervisor = self.start();
         let said = Arc::clone(&supervisor.said);
         let status = supervisor.wait();
-        let all = said.lines.lock().unwrap().join("\n");
+        let all = said.text();
         Ended { code: status.code(), stdout: String::new(), stderr: all }
     }
 }
 
-/// What a supervisor and its application said so far.
+/// What a supervisor and its application said so far: stdout (0) and stderr (1), whose order among each other is not known.
 #[derive(Default)]
-pub(crate) struct Said {
-    lines: Mutex<Vec<String>>,
+struct Said {
+    lines: Mutex<Vec<(usize, String)>>,
     changed: Condvar,
-    closed: Mutex<u32>,
+    closed: AtomicUsize,
 }
 
-fn read(pipe: impl Read + Send + 'static, said: Arc<Said>) -> std::thread::JoinHandle<()> {
+impl Said {
+    fn lines(&self) -> MutexGuard<'_, Vec<(usize, String)>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn text(&self) -> String {
+        text(&self.lines())
+    }
+}
+
+fn text(lines: &[(usize, String)]) -> String {
+    lines.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>().join("\n")
+}
+
+fn read(pipe: impl Read + Send + 'static, stream: usize, said: Arc<Said>) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
         for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
-            said.lines.lock().unwrap().push(String::from_utf8_lossy(&line).into_owned());
+            said.lines().push((stream, String::from_utf8_lossy(&line).into_owned()));
             said.changed.notify_all();
         }
-        let lines = said.lines.lock().unwrap();
-        *said.closed.lock().unwrap() += 1;
+        let lines = said.lines();
+        said.closed.fetch_add(1, Ordering::SeqCst);
         drop(lines);
         said.changed.notify_all();
     })
@@ -294,8 +309,8 @@ pub(crate) struct Supervisor {
     child: Child,
     said: Arc<Said>,
     readers: Vec<std::thread::JoinHandle<()>>,
-    /// Lines that were waited for already.
-    seen: usize,
+    /// In each stream, the lines up to the one that was waited for last.
+    seen: [usize; 2],
 }
 
 impl Drop for Supervisor {
@@ -313,28 +328,44 @@ impl Supervisor {
 
     /// All lines so far.
     pub(crate) fn lines(&self) -> Vec<String> {
-        self.said.lines.lock().unwrap().clone()
+        self.said.lines().iter().map(|(_, line)| line.clone()).collect()
     }
 
-    /// Lines so far that contain this.
-    pub(crate) fn count(&self, part: &str) -> usize {
-        self.lines().iter().filter(|line| line.contains(part)).count()
+    /// How often this version was started, or any for an empty name.
+    pub(crate) fn starts(&self, name: &str) -> usize {
+        let is = |line: &&String| {
+            line.strip_prefix("start ").is_some_and(|found| name.is_empty() || found == name)
+        };
+        self.lines().iter().filter(is).count()
     }
 
-    /// Waits for a line, after the one that was waited for last, and returns it.
+    /// From now on only lines that are still to come are waited for.
+    pub(crate) fn from_now(&mut self) {
+        self.seen = [self.said.lines().len(); 2];
+    }
+
+    /// Waits for a line, after the one of the same stream that was waited for last, and returns it.
     pub(crate) fn until(&mut self, what: &str, matches: impl Fn(&str) -> bool) -> String {
         let deadline = Instant::now() + PATIENCE;
-        let mut lines = self.said.lines.lock().unwrap();
+        let mut lines = self.said.lines();
         loop {
-            if let Some(found) = lines.iter().skip(self.seen).position(|line| matches(line)) {
-                let index = self.seen + found;
-                self.seen = index + 1;
-                return lines[index].clone();
+            let found = lines
+                .iter()
+                .enumerate()
+                .find(|(index, (stream, line))| *index >= self.seen[*stream] && matches(line));
+            if let Some((index, (stream, line))) = found {
+                self.seen[*stream] = index + 1;
+                return line.clone();
             }
-            let closed = *self.said.closed.lock().unwrap() == 2;
+            let closed = self.said.closed.load(Ordering::SeqCst) == 2;
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!closed && !left.is_zero(), "{what} did not come after line {}:\n{}", self.seen, lines.join("\n"));
-            lines = self.said.changed.wait_timeout(lines, left).unwrap().0;
+            assert!(
+                !closed && !left.is_zero(),
+                "{what} did not come after {:?}:\n{}",
+                self.seen,
+                text(&lines)
+            );
+            lines = self.said.changed.wait_timeout(lines, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -352,9 +383,8 @@ impl Supervisor {
 
     /// How many such events there were.
     pub(crate) fn events(&self, name: &str) -> usize {
-        let is = |line: &&String| {
-            serde_json::from_str::<Value>(line).is_ok_and(|value| value["event"] == name)
-        };
+        let is =
+            |line: &&String| serde_json::from_str::<Value>(line).is_ok_and(|value| value["event"] == name);
         self.lines().iter().filter(is).count()
     }
 
@@ -366,11 +396,11 @@ impl Supervisor {
     pub(crate) fn wait(mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         // Its pipes are closed when it and all that it started have ended.
-        let mut lines = self.said.lines.lock().unwrap();
-        while *self.said.closed.lock().unwrap() < 2 {
+        let mut lines = self.said.lines();
+        while self.said.closed.load(Ordering::SeqCst) < 2 {
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "it did not end:\n{}", lines.join("\n"));
-            lines = self.said.changed.wait_timeout(lines, left).unwrap().0;
+            assert!(!left.is_zero(), "it did not end:\n{}", text(&lines));
+            lines = self.said.changed.wait_timeout(lines, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         drop(lines);
         for reader in self.readers.drain(..) {

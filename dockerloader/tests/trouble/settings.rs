@@ -7,7 +7,11 @@ fn no_target_and_nothing_on_disk() {
     let scene = Scene::new().unset("DOCKERLOADER_TARGET");
     let ended = scene.supervise();
     assert_eq!(ended.code, Some(78));
-    ended.says(&["nothing is installed", "DOCKERLOADER_TARGET is not set", "for example registry.example/app:stable"]);
+    ended.says(&[
+        "nothing is installed",
+        "DOCKERLOADER_TARGET is not set",
+        "for example registry.example/app:stable",
+    ]);
     assert!(scene.registry.requests().is_empty());
 }
 
@@ -76,7 +80,7 @@ fn two_supervisors_on_one_directory() {
     assert_eq!(ended.code, Some(75), "{}", ended.all());
     ended.says(&["another supervisor holds", "supervisor.lock", "DOCKERLOADER_DATA_DIR"]);
     assert_eq!(first.place.slots(), before);
-    assert_eq!(running.count("start v1"), 1);
+    assert_eq!(running.starts("v1"), 1);
     // The first can still be asked: the second has not taken its address away.
     let status = first.run(&["status", "--json"]).result();
     assert_eq!(status["supervisor"]["pid"], running.pid().as_raw());

@@ -1,8 +1,8 @@
 //! Helpers: when one is started, and what its outcome leads to.
 
 use super::{
-    Action, Event, Ground, Helper, Machine, Millis, NextRun, Outcome,
-    PULL_BEFORE_START, Phase, Then, next_run,
+    Action, Event, Ground, Helper, Machine, Millis, NextRun, Outcome, PULL_BEFORE_START, Phase, Then,
+    next_run,
 };
 use crate::control::Reply;
 use crate::status::Check;
