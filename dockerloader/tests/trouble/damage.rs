@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use crate::scene::{GOOD, Scene, bad, good, program, script};
 
+/// What happens to a file or tree.
+type Damage = fn(&Path);
+
 /// A version with something to damage beside its program.
 fn with_data(name: &str) -> BuiltImage {
     Image::with_entrypoint(program(name, GOOD).as_bytes())
@@ -113,7 +116,7 @@ fn a_damaged_state_file() {
 
 #[test]
 fn a_state_file_that_is_a_directory_a_link_or_huge() {
-    let make: [(&str, fn(&Path)); 3] = [
+    let make: [(&str, Damage); 3] = [
         ("directory", |path| fs::create_dir(path).unwrap()),
         ("link", |path| symlink("/dev/zero", path).unwrap()),
         ("huge", |path| fs::write(path, vec![b' '; 64 << 20]).unwrap()),
@@ -257,7 +260,7 @@ fn a_clean_up_keeps_what_is_named_and_removes_the_rest() {
 
 #[test]
 fn verify_finds_and_restore_mends() {
-    let damages: [(&str, fn(&Path)); 5] = [
+    let damages: [(&str, Damage); 5] = [
         ("zeroed", |tree| fs::write(tree.join("data/one"), b"\0\0\0").unwrap()),
         ("truncated", |tree| fs::write(tree.join("data/one"), b"").unwrap()),
         ("missing", |tree| fs::remove_file(tree.join("data/one")).unwrap()),

@@ -340,7 +340,7 @@ impl Supervisor {
     }
 
     /// From now on only lines that are still to come are waited for.
-    pub(crate) fn from_now(&mut self) {
+    pub(crate) fn skip_to_now(&mut self) {
         self.seen = [self.said.lines().len(); 2];
     }
 
