@@ -59,7 +59,7 @@ async fn without_a_digest_header_or_a_head_the_manifest_is_fetched_and_hashed() 
 async fn a_tag_that_is_not_there_is_not_asked_for_twice() {
     let server = Server::start(|_| Answer::new(404, "")).await;
     let error = plain_client().resolve(&reference(&server)).await.unwrap_err();
-    assert!(matches!(&error, Error::NotFound { what, .. } if what == "the manifest 1"), "{error}");
+    assert!(matches!(&error, Error::NotFound { what, .. } if what == "the manifest 1 of a/b"), "{error}");
     assert_eq!((error.remedy(), server.lines().len()), (Remedy::Later, 1));
 }
 
