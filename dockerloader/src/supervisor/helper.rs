@@ -15,6 +15,8 @@ const LINE_BYTES: usize = 64 << 10;
 pub(super) struct Lines {
     open: Vec<u8>,
     result: Option<Outcome>,
+    /// The version that the result is about.
+    about: Option<Digest>,
     received: u64,
 }
 
@@ -43,6 +45,7 @@ impl Lines {
                 if let Ok(line) = serde_json::from_slice::<Line>(&line) {
                     found_new |= line.event == "planned";
                     if line.event == "result" {
+                        self.about = line.digest;
                         self.result = Some(outcome(line));
                     }
                 }
@@ -60,6 +63,12 @@ impl Lines {
     pub(super) fn conclude(self, helper: Helper, exit: Exit) -> Outcome {
         match (self.result, helper) {
             (Some(outcome), Helper::Check) => outcome,
+            // A repair goes on after a version that it can't repair, and ends with that; it may be another one.
+            (Some(Outcome::Failed { .. }), Helper::Restore(wanted))
+                if self.about.is_some_and(|digest| digest != wanted) =>
+            {
+                Outcome::Done
+            }
             (Some(failed @ Outcome::Failed { .. }), _) => failed,
             (_, Helper::Restore(_) | Helper::CleanUp) if exit == Exit::Code(0) => Outcome::Done,
             // Killed for memory, a defect, or a disk so full that not even a line could be written.
@@ -88,7 +97,7 @@ fn outcome(line: Line) -> Outcome {
         ("staged", Some(digest)) => Outcome::Staged(digest),
         ("up_to_date", Some(digest)) => Outcome::UpToDate(digest),
         ("skipped", Some(digest)) => Outcome::Skipped { digest, reason: line.reason.unwrap_or_default() },
-        ("restored" | "done", _) => Outcome::Done,
+        ("repaired" | "up_to_date" | "done", _) => Outcome::Done,
         ("failed", _) => failed(line.error.unwrap_or_else(|| "it failed".to_owned())),
         (other, _) => failed(format!("it said {other:?}, which is no outcome")),
     }
@@ -119,6 +128,24 @@ mod tests {
                 matches!(silent(helper, exit), Outcome::Failed { remedy: Remedy::Later, .. }),
                 "{helper:?}"
             );
+        }
+        let repair = |outcome: &str, digest: Option<Digest>| {
+            let mut lines = Lines::default();
+            let line =
+                serde_json::json!({ "event": "result", "outcome": outcome, "digest": digest, "error": "no" });
+            lines.push(format!("{line}\n").as_bytes());
+            lines.conclude(Helper::Restore(Digest::from_bytes([1; 32])), Exit::Code(0))
+        };
+        let (wanted, other) = (Digest::from_bytes([1; 32]), Digest::from_bytes([2; 32]));
+        assert_eq!(repair("repaired", Some(wanted)), Outcome::Done);
+        assert_eq!(repair("up_to_date", None), Outcome::Done);
+        assert_eq!(
+            repair("failed", Some(other)),
+            Outcome::Done,
+            "another version is the one that can't be repaired"
+        );
+        for digest in [Some(wanted), None] {
+            assert!(matches!(repair("failed", digest), Outcome::Failed { .. }), "{digest:?}");
         }
         let mut lines = Lines::default();
         lines.push(

@@ -11,7 +11,7 @@ use nix::sys::signal::SigSet;
 use rustix::process::Pid;
 
 use super::machine::Helper;
-use super::sys::prepare;
+use super::sys::{execute_exactly, prepare};
 use crate::control::{CONTROL_VARIABLE, GENERATION_VARIABLE, TRIAL_VARIABLE};
 use crate::launch::Launch;
 
@@ -105,6 +105,7 @@ pub(super) fn application(
     // The controlling terminal, not whatever stdin happens to be.
     let terminal = File::options().read(true).write(true).open("/dev/tty").ok().map(OwnedFd::from);
     prepare(&mut command, plan.own_mask, terminal);
+    execute_exactly(&mut command)?;
     spawn(command)
 }
 
@@ -116,7 +117,7 @@ pub(super) fn helper(helper: Helper, binary: &Path, own_mask: SigSet, stdout: Ow
     let mut command = Command::new(binary);
     match helper {
         Helper::Check => command.args(["pull", "--stage", "--json"]),
-        Helper::Restore(digest) => command.args(["restore", "--json", &digest.to_string()]),
+        Helper::Restore(_) => command.args(["pull", "--repair", "--json"]),
         Helper::CleanUp => command.args(["gc", "--json"]),
     };
     command.stdin(Stdio::null()).stdout(Stdio::from(stdout)).process_group(0);

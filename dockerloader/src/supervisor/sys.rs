@@ -1,8 +1,12 @@
-//! The two things that have no safe form in the standard library: what a child does between fork and exec, and sending a
+//! The things that have no safe form in the standard library: what a child does between fork and exec, and sending a
 //! real-time signal. The only `unsafe` code of the project.
 #![expect(unsafe_code, reason = "pre_exec and raw signal numbers; each use says why it is sound")]
 
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
@@ -23,7 +27,7 @@ pub(super) fn prepare(command: &mut Command, mask: SigSet, terminal: Option<Owne
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         if nix::unistd::getppid() != supervisor {
             // The supervisor died between fork and prctl.
-            return Err(std::io::Error::from_raw_os_error(nix::errno::Errno::ESRCH as i32));
+            return Err(io::Error::from_raw_os_error(nix::errno::Errno::ESRCH as i32));
         }
         mask.thread_set_mask()?;
         Ok(())
@@ -33,6 +37,40 @@ pub(super) fn prepare(command: &mut Command, mask: SigSet, terminal: Option<Owne
     unsafe {
         command.pre_exec(setup);
     }
+}
+
+/// Has the child execute exactly its file. The standard library calls `execvp(3)`, which hands to `/bin/sh` what the kernel
+/// refuses: a program of another architecture would be run as a script. To be called last.
+///
+/// # Errors
+/// An argument or a variable holds a NUL.
+pub(super) fn execute_exactly(command: &mut Command) -> io::Result<()> {
+    let mut variables: BTreeMap<_, _> = std::env::vars_os().collect();
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => variables.insert(name.to_owned(), value.to_owned()),
+            None => variables.remove(name),
+        };
+    }
+    let environment = variables
+        .iter()
+        .map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()))
+        .collect::<Result<Vec<_>, _>>()?;
+    let program = CString::new(command.get_program().as_bytes())?;
+    let arguments = std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|argument| CString::new(argument.as_bytes()))
+        .collect::<Result<Vec<_>, _>>()?;
+    let execute = move || match nix::unistd::execve(&program, &arguments, &environment) {
+        Ok(never) => match never {},
+        Err(errno) => Err(errno.into()),
+    };
+    // SAFETY: execve(2) is async-signal-safe. The two arrays of pointers that it is given are allocated after the fork, which
+    // is sound since the supervisor has one thread: nobody else can have held the allocator's lock.
+    unsafe {
+        command.pre_exec(execute);
+    }
+    Ok(())
 }
 
 /// Sends signal `number` to one process, or to a process group. Gone is as good as signalled.
