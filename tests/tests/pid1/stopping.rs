@@ -105,7 +105,7 @@ fn the_images_own_stop_signal_takes_the_place_of_term() {
     let digest = stage.plant(
         "entrypoint",
         "old",
-        "trap 'exit 11' QUIT\ntrap '' TERM\necho up > @notes/up\nwhile :; do sleep 600 & wait $!; done",
+        "trap 'exit 11' QUIT\ntrap 'exit 99' TERM\necho up > @notes/up\nwhile :; do sleep 600 & wait $!; done",
     );
     let launch = serde_json::json!({ "program": "entrypoint", "stop_signal": "SIGQUIT" });
     std::fs::write(stage.ground.root().join("storage/v1/launch").join(digest), launch.to_string()).unwrap();
@@ -117,10 +117,10 @@ fn the_images_own_stop_signal_takes_the_place_of_term() {
 #[test]
 fn process_1_ends_when_nothing_could_be_started_yet() {
     let Some(init) = Init::own() else { return };
-    // The registry is a port that nobody listens on: the first install is tried again and again.
+    // The registry is a port that nobody listens on: the first install is tried for as long as it takes.
     let stage = Stage::new();
     let mut running = init.run_with(&stage, &[("DOCKERLOADER_TARGET", "127.0.0.1:1/app:1")]);
-    running.event("install_failed", 1);
+    running.event("helper", 1);
     assert_eq!(running.stop(TERM), 143);
     assert!(!is_alive(running.pid));
 }
