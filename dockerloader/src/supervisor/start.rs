@@ -153,7 +153,8 @@ pub(super) fn helper(helper: Helper, binary: &Path, own_mask: SigSet, stdout: Ow
     let mut command = Command::new(binary);
     match helper {
         Helper::Check => command.args(["pull", "--stage", "--json"]),
-        Helper::Restore(digest) => command.args(["restore", "--json", &digest.to_string()]),
+        // A registry that does not answer must not keep the previous version waiting.
+        Helper::Restore(digest) => command.args(["restore", "--offline", "--json", &digest.to_string()]),
         Helper::CleanUp => command.args(["gc", "--json"]),
     };
     command.stdin(Stdio::null()).stdout(Stdio::from(stdout)).process_group(0);

@@ -1,8 +1,8 @@
 //! Helpers: when one is started, and what its outcome leads to.
 
 use super::{
-    Action, Event, FIRST_PAUSE, Ground, Helper, LONGEST_PAUSE, Machine, Millis, NextRun, Outcome,
-    PULL_BEFORE_START, Phase, Then, exit, next_run,
+    Action, Event, Ground, Helper, Machine, Millis, NextRun, Outcome, PULL_BEFORE_START, Phase, Then, exit,
+    next_run,
 };
 use crate::control::Reply;
 use crate::status::Check;
@@ -78,21 +78,21 @@ impl Machine {
         let staged = matches!(outcome, Outcome::Staged(_));
         match &self.phase {
             Phase::Installing { .. } if staged => {
-                self.failed_installs = 0;
                 self.clean_up_wanted = true;
                 self.choose_installed(now, ground, actions);
+                if matches!(self.phase, Phase::Running(_)) {
+                    self.failed_installs = 0;
+                }
             }
             Phase::Installing { .. } => {
                 // Up to date can't be while nothing is there; whatever it was, it is tried again.
-                let pause = Self::pause(self.failed_installs).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-                self.failed_installs = self.failed_installs.saturating_add(1);
+                let pause = self.install_later(now);
                 tracing::warn!(
                     event = "install_failed",
                     "could not install the first version: {}; next try in {} s",
                     describe(outcome).1,
                     pause / 1000
                 );
-                self.phase = Phase::Installing { retry_at: Some(now.saturating_add(pause)) };
             }
             Phase::LookingFirst { version, .. } => {
                 if staged {

@@ -108,6 +108,7 @@ impl Machine {
                 let run = run.clone();
                 if now.saturating_sub(run.since) >= STEADY {
                     self.pauses = 0;
+                    self.restored = None;
                 }
                 tracing::info!(
                     event = "exited", digest = %run.version.digest, code = exit.code(),

@@ -1,8 +1,6 @@
 //! Stopping what runs, and what comes when its process tree is provably empty.
 
-use super::{
-    Action, Event, Exit, Ground, Machine, Millis, NextRun, OnTrialFailure, Phase, Run, Then, exit, next_run,
-};
+use super::{Action, Event, Exit, Ground, Machine, Millis, NextRun, OnTrialFailure, Phase, Run, Then, exit};
 use crate::config::Poll;
 use crate::slots::VerdictKind;
 
@@ -117,14 +115,8 @@ impl Machine {
 
     /// Exit 42 of a committed version.
     fn asked_for_restart(&mut self, now: Millis, ground: &mut dyn Ground, actions: &mut Vec<Action>) {
-        let slots = match ground.act(&Event::Start) {
-            Ok(slots) => slots,
-            Err(error) => {
-                tracing::error!(event = "settle_failed", "{error}");
-                ground.slots()
-            }
-        };
-        if let NextRun::Trial(version) = next_run(&slots) {
+        let (slots, next) = Self::settle(ground);
+        if let NextRun::Trial(version) = next {
             self.start(now, version, true, &slots, actions);
             return;
         }
