@@ -1,6 +1,26 @@
-//! dockerloader: an application in a container updates itself from an OCI registry, and always comes back.
+//! An application in a container updates itself from an OCI registry, and always comes back.
+//!
+//! Without features this is what an application links: [`init_dockerloaded`], [`mark_ready`], [`start_update_loop`] and a few more,
+//! a small client of the supervisor.
+//!
+//! ```no_run
+//! # async fn serve() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     dockerloader::init_dockerloaded().await?;
+//!     // ... whatever has to work before this version may stay ...
+//!     dockerloader::mark_ready().await?;
+//!     dockerloader::start_update_loop().await?;
+//!     serve().await
+//! }
+//! ```
+//!
+//! The feature `loader` adds the supervisor and all that it is made of, in the order of an update's flow below.
 #![warn(missing_docs)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
+
+#[cfg(doc)]
+pub mod design;
 
 pub mod digest;
 

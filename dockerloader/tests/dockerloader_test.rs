@@ -20,12 +20,14 @@ fn an_app_moves_to_the_next_version_and_back_from_a_bad_one() {
     let first = case.push("1.0", &[]);
     let container = case.run(&[]);
     container.wait_for("Version: 1.0");
-    container.wait_for("trial mode: ");
+    container.wait_for("trial mode: false");
     container.wait_for_data("the first version runs", |data| data.runs(&first));
 
     let second = case.push("2.0", &[]);
     container.wait_for("Version: 2.0");
     container.wait_for("trial mode: true");
+    container.wait_for("update available");
+    container.wait_for("trial successful");
     let committed =
         |data: &Snapshot| data.runs(&second) && data.can_go_back_to(&first) && data.rejected().is_none();
     container.wait_for_data("the second version is committed, the first is the way back", committed);
@@ -38,6 +40,7 @@ fn an_app_moves_to_the_next_version_and_back_from_a_bad_one() {
     container.wait_for_data("the second version is back, the third is rejected", rolled_back);
 
     container.wait_for_check("skipped");
+    container.wait_for("skipping update");
     assert_eq!(container.count("Version: 3.0"), 1, "a rejected version is not tried again");
     let rejected = container.status()["rejected"][0].clone();
     assert_eq!((&rejected["digest"], &rejected["kind"]), (&third.as_str().into(), &"app".into()));
@@ -138,7 +141,7 @@ fn stopping_takes_less_than_a_second_and_exits_with_zero() {
     // The best of three: whatever else the machine does is not the supervisor's delay.
     let stop = || {
         let container = case.run(&[]);
-        container.wait_for("ready");
+        container.wait_for("ready: ");
         container.wait_for_data("the first version runs", |data| data.runs(&first));
         let (took, code) = container.stop();
         assert_eq!(code, 0, "the application exits with 0 on SIGTERM");
@@ -159,7 +162,7 @@ fn what_is_on_disk_starts_without_a_registry() {
     // Port 1 of loopback refuses.
     let container = case.run(&[("DOCKERLOADER_TARGET", "127.0.0.1:1/test/offline:latest")]);
     container.wait_for("Version: 1.0");
-    container.wait_for("ready");
+    container.wait_for("ready: ");
     container.wait_for_check("failed");
     container.assert_never_restarted();
 }
@@ -170,16 +173,19 @@ fn variables_come_from_the_image_and_the_operator_wins() {
     case.push("1.0", &[]);
     // The image's .env asks for two lines; the application writes as many to each of its outputs.
     let container = case.run(&[("DOCKERLOADED_MODE", "spam")]);
-    container.wait_for("ready");
-    assert_eq!((container.count(" ooooo"), container.count(" eeeee")), (2, 2));
+    container.wait_for("ready: ");
     container.stop();
+    assert_eq!((container.count(" ooooo"), container.count(" eeeee")), (2, 2));
 
     let variables =
         [("DOCKERLOADED_MODE", "spam"), ("DOCKERLOADED_SPAM_LINES", "3"), ("DOCKERLOADED_VERSION", "9")];
     let container = case.run(&variables);
-    container.wait_for("Version: 9");
-    container.wait_for("ready");
-    assert_eq!((container.count(" ooooo"), container.count(" eeeee")), (3, 3));
+    container.wait_for("ready: ");
+    container.stop();
+    assert_eq!(
+        (container.count(" ooooo"), container.count(" eeeee"), container.count("Version: 9")),
+        (3, 3, 1)
+    );
 }
 
 #[test]
@@ -202,6 +208,7 @@ fn updates_with_credentials(case: &Case) {
     container.wait_for_data("the second version is committed", |data| {
         data.runs(&second) && data.can_go_back_to(&first)
     });
+    container.stop();
     assert_eq!(container.count("correct horse"), 0, "a password is never written");
 }
 
@@ -214,10 +221,10 @@ fn without_trust_or_credentials_nothing_is_installed() {
         case.push("1.0", &[]);
         let container = case.run(&[]);
         container.wait_for(reason);
-        assert_eq!(container.count("Version: "), 0, "nothing runs");
         container.assert_never_restarted();
         let (took, _) = container.stop();
         assert!(took < Duration::from_secs(5), "it had to be killed: {took:?}");
+        assert_eq!(container.count("Version: "), 0, "nothing runs");
     }
 }
 

@@ -181,6 +181,8 @@ enum Phase {
     /// The helper rebuilds the tree of the version that should run.
     Restoring {
         digest: Digest,
+        /// What kept it from being started.
+        cause: Exit,
     },
     /// The version crashed before: the helper looks for a fix before it is started again.
     LookingFirst {
@@ -369,7 +371,7 @@ impl Machine {
             }
             NextRun::Missing(digest) => {
                 tracing::error!(event = "missing", %digest, "the current version is not on disk: restoring it");
-                self.phase = Phase::Restoring { digest };
+                self.phase = Phase::Restoring { digest, cause: exit::NOT_THERE };
                 self.helper_next(Helper::Restore(digest), actions);
             }
             NextRun::Nothing => self.install(now, actions),

@@ -127,11 +127,15 @@ impl Container {
         assert_eq!(state, "true 0", "{}", self.log_text());
     }
 
-    /// `docker stop`; how long it took, and the exit code.
+    /// `docker stop`; how long it took, and the exit code. The log is complete then.
     pub(crate) fn stop(&self) -> (Duration, i32) {
         let began = Instant::now();
         read(docker().args(["stop", &self.id]));
         let took = began.elapsed();
+        let goes_on = |written: &mut Written| written.ended < 2;
+        let waited = self.log.grown.wait_timeout_while(self.log.written(), PATIENCE, goes_on);
+        let ended = waited.unwrap_or_else(PoisonError::into_inner).0.ended;
+        assert_eq!(ended, 2, "`docker logs --follow` ends with the container");
         (took, self.inspect("{{.State.ExitCode}}").parse().expect("a number"))
     }
 

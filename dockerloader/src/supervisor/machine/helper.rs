@@ -1,7 +1,7 @@
 //! Helpers: when one is started, and what its outcome leads to.
 
 use super::{
-    Action, Event, Ground, Helper, Machine, Millis, NextRun, Outcome, PULL_BEFORE_START, Phase, Then,
+    Action, Event, Ground, Helper, Machine, Millis, NextRun, Outcome, PULL_BEFORE_START, Phase, Then, exit,
     next_run,
 };
 use crate::control::Reply;
@@ -141,6 +141,10 @@ impl Machine {
         actions: &mut Vec<Action>,
     ) {
         self.restored = Some(digest);
+        let cause = match self.phase {
+            Phase::Restoring { cause, .. } => cause,
+            _ => exit::NOT_THERE,
+        };
         if *outcome == Outcome::Done {
             tracing::info!(event = "restored", %digest, "rebuilt the tree from what is on disk");
             self.choose(now, false, ground, actions);
@@ -161,7 +165,14 @@ impl Machine {
                 self.install(now, actions);
             }
             // Nothing else is on disk: the registry is the last resort.
-            Ok(_) => self.install(now, actions),
+            Ok(_) if self.config.has_target => self.install(now, actions),
+            Ok(_) => {
+                tracing::error!(
+                    event = "no_target", %digest,
+                    "nothing else is on disk, and DOCKERLOADER_TARGET is not set, so nothing can be pulled in its place"
+                );
+                self.leave(cause.code(), actions);
+            }
         }
     }
 

@@ -131,7 +131,7 @@ impl Machine {
         };
         match &self.phase {
             Phase::Running(_) => {
-                tracing::warn!(event = "roll_back", %from, %to, "rolling back by hand");
+                tracing::warn!(event = "stop", %from, %to, "told to roll back: stopping what runs");
                 actions.push(Action::Reply(token, Reply::RollingBack { from, to }));
                 self.stop(now, Then::RollBack, actions);
             }
@@ -141,7 +141,10 @@ impl Machine {
             }
             _ => {
                 let answer = match ground.act(&Event::RollBack) {
-                    Ok(_) => Reply::RollingBack { from, to },
+                    Ok(_) => {
+                        tracing::warn!(event = "roll_back", %from, %to, "rolled back by hand");
+                        Reply::RollingBack { from, to }
+                    }
                     Err(error) => Reply::Refused { reason: error.to_string() },
                 };
                 actions.push(Action::Reply(token, answer));
