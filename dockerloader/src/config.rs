@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::reference::Reference;
+use crate::reference::{Reference, without_secrets};
 
 /// The environment as pairs, so that parsing it needs no process.
 pub type Environment = BTreeMap<String, String>;
@@ -114,7 +114,7 @@ pub enum LogFormat {
 pub struct SettingError {
     /// The variable.
     pub variable: &'static str,
-    /// What it was set to; long values are cut.
+    /// What it was set to; long values are cut, and what looks like a password is left out.
     pub value: String,
     /// What is allowed, as half a sentence.
     pub allowed: String,
@@ -185,7 +185,7 @@ impl Reader<'_> {
             None | Some("") => Ok(None),
             Some(text) => parse(text).map(Some).map_err(|allowed| SettingError {
                 variable,
-                value: text.chars().take(200).collect(),
+                value: without_secrets(text).chars().take(200).collect(),
                 allowed,
             }),
         }
@@ -245,6 +245,7 @@ fn absolute(text: &str) -> Result<PathBuf, String> {
 
 fn host(text: &str) -> Option<&str> {
     let plain = !text.is_empty()
+        && !text.ends_with(':')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']'));
     plain.then_some(text)
 }
@@ -316,6 +317,7 @@ mod tests {
             ("DOCKERLOADER_LOG_FORMAT", "xml", "text, json"),
             ("DOCKERLOADER_POLL", "yes", "auto, always, never"),
             ("DOCKERLOADER_MIRRORS", "mirror.example", "registry=mirror"),
+            ("DOCKERLOADER_MIRRORS", "docker.io=https://mirror.example", "registry=mirror"),
             ("DOCKERLOADER_INSECURE_REGISTRIES", "http://x", "without http://"),
             ("DOCKERLOADER_PLATFORM", "arm64", "os/architecture"),
         ] {

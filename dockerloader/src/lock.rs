@@ -33,6 +33,14 @@ pub enum Error {
         /// How long was waited.
         waited: Duration,
     },
+    /// There is no data directory.
+    #[error("the data directory {path}: {source}; mount a volume there, or set DOCKERLOADER_DATA_DIR")]
+    NoDataDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The lock's file can't be used.
     #[error("lock {path}: {source}")]
     Io {
@@ -48,6 +56,7 @@ impl Error {
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Held { .. } => Remedy::Later,
+            Self::NoDataDirectory { .. } => Remedy::Local,
             Self::Io { source, .. } => Remedy::of_io(source),
         }
     }
@@ -72,6 +81,11 @@ impl StoreLock {
     ) -> Result<Self, Error> {
         let path = layout.store_lock();
         let failed = |source| Error::Io { path: path.clone(), source };
+        // Never made here: a mount that is missing would be covered up.
+        let data = layout.root().parent().unwrap_or(layout.root());
+        let is_there = std::fs::metadata(data)
+            .and_then(|found| if found.is_dir() { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) });
+        is_there.map_err(|source| Error::NoDataDirectory { path: data.to_owned(), source })?;
         RealDisk.create_directories(layout.root()).map_err(failed)?;
         let mut file = OpenOptions::new()
             .read(true)

@@ -52,7 +52,7 @@ impl FromStr for Reference {
 
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
         let refuse = |problem: &str| ReferenceError {
-            text: text.chars().take(200).collect(),
+            text: without_secrets(text).chars().take(200).collect(),
             problem: problem.to_owned(),
         };
         if text.trim() != text || text.is_empty() {
@@ -105,6 +105,33 @@ impl FromStr for Reference {
         };
         Ok(Self { registry: registry.to_owned(), repository, tag, digest })
     }
+}
+
+/// A text that was meant as a reference, or as a list of them, for an error: what looks like a user and password, or like
+/// the query of an address, is left out.
+pub(crate) fn without_secrets(text: &str) -> String {
+    let parts: Vec<_> = text.split(',').map(part_without_secrets).collect();
+    parts.join(",")
+}
+
+fn part_without_secrets(part: &str) -> String {
+    let (address, query) = match part.split_once('?') {
+        Some((address, _)) => (address, "?***"),
+        None => (part, ""),
+    };
+    let (before, after) = match address.rsplit_once('@') {
+        Some((before, after)) if before.contains("://") || !looks_like_digest(after) => (before, after),
+        _ => return format!("{address}{query}"),
+    };
+    let start = before.rfind("://").map_or(0, |at| at + 3);
+    format!("{}***@{after}{query}", before.get(..start).unwrap_or_default())
+}
+
+/// Whether a person who wrote this after an `@` will have meant a digest.
+fn looks_like_digest(text: &str) -> bool {
+    let algorithm = text.split_once(':').map_or(text, |(algorithm, _)| algorithm);
+    ["sha", "md5", "blake"].iter().any(|known| algorithm.starts_with(known))
+        && algorithm.chars().all(|c| c.is_ascii_alphanumeric())
 }
 
 impl fmt::Display for Reference {
@@ -201,6 +228,22 @@ mod tests {
         ] {
             let error = text.parse::<Reference>().unwrap_err().to_string();
             assert!(error.contains(hint), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_error_never_shows_what_looks_like_a_password() {
+        for (text, shown) in [
+            ("https://user:secret@r.example/app:v", "https://***@r.example/app:v"),
+            ("user:secret@r.example/app", "***@r.example/app"),
+            ("https://user:se/cr@et@r.example", "https://***@r.example"),
+            ("user:secret@shop:5000", "***@shop:5000"),
+            ("r.example/app:v?token=secret", "r.example/app:v?***"),
+            ("docker.io=https://u:secret@m/x,y=z", "docker.io=https://***@m/x,y=z"),
+            ("r.example/App@sha256:abc", "r.example/App@sha256:abc"),
+            ("r.example/App:v", "r.example/App:v"),
+        ] {
+            assert_eq!(without_secrets(text), shown);
         }
     }
 }

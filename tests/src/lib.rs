@@ -1,1 +1,11 @@
 //! What the tests of whole binaries share.
+
+pub mod wait;
+
+pub mod process;
+
+pub mod programs;
+
+pub mod supervised;
+
+pub mod namespace;

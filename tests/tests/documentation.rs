@@ -22,8 +22,10 @@ fn the_exit_codes_of_the_readme_are_those_of_the_program() {
 fn the_settings_of_the_readme_are_those_that_are_read() {
     let config = product(&read("dockerloader/src/config.rs"));
     let quoted = config.split('"').skip(1).step_by(2);
-    let mut expected =
-        quoted.filter(|text| is_variable(text) && *text != "HOME").map(str::to_owned).collect::<BTreeSet<_>>();
+    let mut expected = quoted
+        .filter(|text| is_variable(text) && *text != "HOME")
+        .map(str::to_owned)
+        .collect::<BTreeSet<_>>();
     assert!(expected.contains("DOCKERLOADER_TARGET") && expected.len() > 10, "{expected:?}");
     // reqwest reads them.
     expected.extend(["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"].map(str::to_owned));
@@ -37,7 +39,9 @@ fn the_events_of_the_documentation_are_those_that_are_logged() {
         expected.extend(events(&product(&read(path))));
     }
     assert!(expected.contains("commit") && expected.contains("roll_back"), "{expected:?}");
-    let documented = first_column(&read("docs/operating.md"), "| event | when |");
+    let page = read("docs/operating.md");
+    let mut documented = first_column(&page, "| event | when |");
+    documented.extend(first_column(&page, "| event of the library | when |"));
     let missing = expected.difference(&documented).collect::<Vec<_>>();
     let invented = documented.difference(&expected).collect::<Vec<_>>();
     assert!(
@@ -87,7 +91,9 @@ fn events(text: &str) -> Vec<&str> {
         for call in text.split(&format!("tracing::{level}!(")).skip(1) {
             let named = call.trim_start().strip_prefix("event = \"").and_then(|rest| rest.split('"').next());
             let line = call.lines().next().unwrap_or_default();
-            found.push(named.unwrap_or_else(|| panic!("a log line without the name of its event first: {line}")));
+            found.push(
+                named.unwrap_or_else(|| panic!("a log line without the name of its event first: {line}")),
+            );
         }
     }
     found.sort_unstable();

@@ -24,6 +24,8 @@ mod stage;
 
 mod test;
 
+mod demo;
+
 mod bench;
 
 use std::process::ExitCode;
@@ -39,6 +41,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show the main job on this machine, without Docker: install, update, roll back, survive kill -9
+    Demo(demo::Arguments),
     /// Run every check and test; installs what is missing, starts what is needed, and cleans up
     Test(test::Arguments),
     /// Start what the container tests need, print it as NAME=VALUE lines, and hold it until standard input ends
@@ -52,6 +56,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = interrupt::watch().and_then(|()| match Arguments::parse().command {
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Services => services::hold().map(|()| ExitCode::SUCCESS),
         Command::Image(arguments) => images::build_for_release(&arguments).map(|()| ExitCode::SUCCESS),

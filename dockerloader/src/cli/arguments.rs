@@ -69,6 +69,9 @@ pub enum Command {
     Restore {
         /// Its digest
         digest: Digest,
+        /// Only from its blobs on disk
+        #[arg(long)]
+        offline: bool,
         /// One JSON object a line; the last is the result
         #[arg(long)]
         json: bool,

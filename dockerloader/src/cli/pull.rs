@@ -166,8 +166,8 @@ pub(super) fn repair(context: &Context, json: bool) -> Result<Exit, Failure> {
 }
 
 /// `restore`.
-pub(super) fn restore(context: &Context, digest: Digest, json: bool) -> Result<Exit, Failure> {
-    repair::restore(context, digest, json, &(Arc::new(Display::new(json)) as Arc<dyn Progress>))
+pub(super) fn restore(context: &Context, digest: Digest, offline: bool, json: bool) -> Result<Exit, Failure> {
+    repair::restore(context, digest, offline, json, &(Arc::new(Display::new(json)) as Arc<dyn Progress>))
 }
 
 #[cfg(test)]

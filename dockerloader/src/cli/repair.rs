@@ -46,14 +46,20 @@ pub(super) fn run(context: &Context, json: bool, progress: Arc<dyn Progress>) ->
     pull::finish(&answer, json)
 }
 
-/// Makes one version anew, whatever its state.
+/// Makes one version anew, whatever its state; `offline` without the registry.
 pub(super) fn restore(
     context: &Context,
     digest: Digest,
+    offline: bool,
     json: bool,
     progress: &Arc<dyn Progress>,
 ) -> Result<Exit, Failure> {
-    let answer = match repair(context, digest, progress) {
+    let restored = if offline {
+        from_blobs(context, digest, progress).map_err(Error::from)
+    } else {
+        repair(context, digest, progress)
+    };
+    let answer = match restored {
         Ok(from) => {
             tell(&Repaired { digest, from }, json)?;
             Answer { outcome: "restored", digest: Some(digest), reason: None, error: None, remedy: None }
@@ -72,11 +78,20 @@ fn tell(repaired: &Repaired, json: bool) -> Result<(), Failure> {
     super::output::print(&format!("{} is made anew from the {}\n", repaired.digest, repaired.from))
 }
 
+fn from_blobs(
+    context: &Context,
+    digest: Digest,
+    progress: &Arc<dyn Progress>,
+) -> Result<&'static str, crate::pull::Error> {
+    let (registry, layout) = (&context.settings.registry, &context.layout);
+    crate::pull::restore(&digest, registry, layout, PATIENCE, progress).map(|()| "blobs")
+}
+
 /// Where the version came from.
 fn repair(context: &Context, digest: Digest, progress: &Arc<dyn Progress>) -> Result<&'static str, Error> {
     let layout = &context.layout;
-    let error = match crate::pull::restore(&digest, &context.settings.registry, layout, PATIENCE, progress) {
-        Ok(()) => return Ok("blobs"),
+    let error = match from_blobs(context, digest, progress) {
+        Ok(from) => return Ok(from),
         Err(error) => error,
     };
     tracing::warn!(event = "repair", %digest, "cannot make {digest} anew from what is on disk: {error}");

@@ -31,12 +31,14 @@ pub use error::Error;
 pub use program::Error as ProgramError;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::blobs::{Blobs, space};
 use crate::config::RegistrySettings;
 use crate::digest::Digest;
+use crate::launch::Launch;
 use crate::layout::Layout;
 use crate::limits::Limits;
 use crate::lock::StoreLock;
@@ -169,6 +171,18 @@ pub fn restore(
     tree.install(layout, digest, &extracted.seal, &config, &platform(settings)?)?;
     progress.event(Event::Installed { digest: *digest });
     Ok(())
+}
+
+/// How a version whose tree is on disk is started, by its manifest and config there: what its launch file says, or said before
+/// it was damaged.
+///
+/// # Errors
+/// What is missing or damaged.
+pub fn launch_of(digest: &Digest, settings: &RegistrySettings, layout: &Layout) -> Result<Launch, Error> {
+    let limits = Limits::default();
+    let content = Content::read(layout, digest, &limits)?;
+    let config = content.config(&Blobs::new(layout), &limits)?;
+    Ok(program::launch(&layout.tree(digest), &config, &platform(settings)?, Path::exists)?)
 }
 
 async fn lock(layout: &Layout, wait: Duration, progress: &Arc<dyn Progress>) -> Result<StoreLock, Error> {

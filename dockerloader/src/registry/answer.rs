@@ -71,7 +71,7 @@ pub(super) async fn refusal(
     // The status has been said: a body that breaks off, or doesn't end, adds nothing to it.
     let body = up_to(transport, response, limit.max).await.map(|(bytes, _)| bytes).unwrap_or_default();
     let (host, said) = (asked.host.to_owned(), said(&body));
-    let (repository, what) = (asked.repository.to_owned(), asked.what.to_owned());
+    let (repository, what) = (asked.repository.to_owned(), format!("{} of {}", asked.what, asked.repository));
     match status {
         401 => Error::Unauthorized { host, repository, credentials: asked.credentials, said },
         403 => Error::Forbidden { host, repository, credentials: asked.credentials, said },

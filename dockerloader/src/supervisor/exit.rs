@@ -26,6 +26,9 @@ pub(super) const DATA_DIRECTORY: i32 = 74;
 /// The supervisor's own code for an error that should not happen (`EX_SOFTWARE`, sysexits.h).
 pub(super) const INTERNAL: i32 = 70;
 
+/// What a version that is not on disk comes to.
+pub(super) const NOT_THERE: Exit = Exit::Exec(ENOENT);
+
 const ENOENT: i32 = 2;
 const ENOTDIR: i32 = 20;
 

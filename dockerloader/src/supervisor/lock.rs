@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::disk::{Disk as _, RealDisk, replace_file};
 use crate::layout::Layout;
@@ -32,11 +32,20 @@ pub(super) enum LockError {
     },
 }
 
-/// Takes the supervisor's place for as long as the file is held.
+/// The supervisor's place, for as long as this lives. The directory is locked as well as the file in it: where the file can't
+/// be made or opened, on a read-only volume or one of another user, a version on disk is started all the same (I1), and
+/// still by one supervisor alone.
+#[derive(Debug)]
+pub(super) struct Locked {
+    _file: Option<File>,
+    _directory: Option<File>,
+}
+
+/// Takes the supervisor's place.
 ///
 /// # Errors
 /// [`LockError`].
-pub(super) fn take_place(layout: &Layout) -> Result<File, LockError> {
+pub(super) fn take_place(layout: &Layout) -> Result<Locked, LockError> {
     let unusable = |path: PathBuf| move |source| LockError::Unusable { path, source };
     // The data directory itself is the operator's to make: a missing mount must not be covered up by a directory that
     // vanishes with the container.
@@ -47,24 +56,41 @@ pub(super) fn take_place(layout: &Layout) -> Result<File, LockError> {
     }
     RealDisk.create_directories(layout.root()).map_err(unusable(layout.root().to_owned()))?;
     let path = layout.supervisor_lock();
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .or_else(|error| match error.kind() {
-            // A version on disk is started from a read-only volume too; the lock works on any open file.
-            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => File::open(&path),
-            _ => Err(error),
-        })
-        .map_err(unusable(path.clone()))?;
+    let file = match open(&path).and_then(|file| lock(file, &path)) {
+        Ok(file) => Some(file),
+        Err(error @ LockError::Held { .. }) => return Err(error),
+        Err(LockError::Unusable { source, .. }) if is_out_of_reach(&source) => None,
+        Err(error) => return Err(error),
+    };
+    let directory = File::open(layout.root()).map_err(unusable(layout.root().to_owned()));
+    let directory = match directory.and_then(|directory| lock(directory, layout.root())) {
+        Ok(directory) => Some(directory),
+        Err(error @ LockError::Held { .. }) => return Err(error),
+        // Some network file systems lock no directories; then the file must do.
+        Err(_) if file.is_some() => None,
+        Err(error) => return Err(error),
+    };
+    Ok(Locked { _file: file, _directory: directory })
+}
+
+fn open(path: &Path) -> Result<File, LockError> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+    file.or_else(|error| if is_out_of_reach(&error) { File::open(path) } else { Err(error) })
+        .map_err(|source| LockError::Unusable { path: path.to_owned(), source })
+}
+
+fn lock(file: File, path: &Path) -> Result<File, LockError> {
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(LockError::Held { path }),
-        Err(TryLockError::Error(source)) => Err(LockError::Unusable { path, source }),
+        Err(TryLockError::WouldBlock) => Err(LockError::Held { path: path.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(LockError::Unusable { path: path.to_owned(), source }),
     }
+}
+
+/// Whether the directory can be read all the same.
+fn is_out_of_reach(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), NotFound | PermissionDenied | ReadOnlyFilesystem | StorageFull | QuotaExceeded)
 }
 
 /// Writes where the supervisor can be reached, for commands that are not its children.

@@ -181,6 +181,8 @@ enum Phase {
     /// The helper rebuilds the tree of the version that should run.
     Restoring {
         digest: Digest,
+        /// What kept it from being started.
+        cause: Exit,
     },
     /// The version crashed before: the helper looks for a fix before it is started again.
     LookingFirst {
@@ -346,11 +348,8 @@ impl Machine {
 
     /// Settles the slots and goes on with whatever they say.
     fn choose(&mut self, now: Millis, first: bool, ground: &mut dyn Ground, actions: &mut Vec<Action>) {
-        let slots = ground.act(&Event::Start).unwrap_or_else(|error| {
-            tracing::error!(event = "settle_failed", "{error}; going on with what can be run");
-            ground.slots()
-        });
-        match next_run(&slots) {
+        let (slots, next) = Self::settle(ground);
+        match next {
             NextRun::Trial(version) => self.start(now, version, true, &slots, actions),
             NextRun::Current(version) => {
                 let crashed = slots.memory.crashes.as_ref().is_some_and(|c| c.digest == version.digest);
@@ -366,12 +365,36 @@ impl Machine {
                     self.start(now, version, false, &slots, actions);
                 }
             }
+            NextRun::Missing(digest) if self.restored == Some(digest) => {
+                tracing::error!(event = "missing", %digest, "the current version is not on disk, and can't be rebuilt from it");
+                self.install_later(now);
+            }
             NextRun::Missing(digest) => {
                 tracing::error!(event = "missing", %digest, "the current version is not on disk: restoring it");
-                self.phase = Phase::Restoring { digest };
+                self.phase = Phase::Restoring { digest, cause: exit::NOT_THERE };
                 self.helper_next(Helper::Restore(digest), actions);
             }
             NextRun::Nothing => self.install(now, actions),
+        }
+    }
+
+    /// Settles the slots, and says what is to be run. Where nothing can be written, a trial could not be counted, and a bad
+    /// version would be tried again at every start: then it is the current version, if there is one.
+    fn settle(ground: &mut dyn Ground) -> (Slots, NextRun) {
+        match ground.act(&Event::Start) {
+            Ok(slots) => {
+                let next = next_run(&slots);
+                (slots, next)
+            }
+            Err(error) => {
+                tracing::error!(event = "settle_failed", "{error}; going on with what can be run");
+                let slots = ground.slots();
+                let next = match (next_run(&slots), slots.current.version()) {
+                    (NextRun::Trial(_), Some(current)) => NextRun::Current(current.clone()),
+                    (next, _) => next,
+                };
+                (slots, next)
+            }
         }
     }
 
@@ -388,6 +411,14 @@ impl Machine {
             );
             self.leave(exit::CONFIG, actions);
         }
+    }
+
+    /// What was just done did not help: the registry is asked again after a pause.
+    fn install_later(&mut self, now: Millis) -> Millis {
+        let pause = Self::pause(self.failed_installs).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        self.failed_installs = self.failed_installs.saturating_add(1);
+        self.phase = Phase::Installing { retry_at: Some(now.saturating_add(pause)) };
+        pause
     }
 
     fn start(&mut self, now: Millis, version: Named, trial: bool, slots: &Slots, actions: &mut Vec<Action>) {

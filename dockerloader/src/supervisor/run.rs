@@ -1,7 +1,6 @@
 //! The loop: one poll over signals, timer, sockets and pipes; every decision is the machine's.
 
 use std::collections::hash_map::RandomState;
-use std::fs::File;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -20,7 +19,7 @@ use super::children::Children;
 use super::exit::{self, Exit};
 use super::ground::{Ground, memory_kills};
 use super::helper::Lines;
-use super::lock::{LockError, publish, take_place};
+use super::lock::{LockError, Locked, publish, take_place};
 use super::machine::{self, Action, Ground as _, Helper, Input, Machine, Millis, Outcome};
 use super::notify::Notice;
 use super::relay::Stream;
@@ -72,7 +71,7 @@ struct Supervisor<'a> {
     environment: &'a Environment,
     binary: PathBuf,
     own_mask: SigSet,
-    _lock: File,
+    _lock: Locked,
     begun: Instant,
     machine: Machine,
     ground: Ground,
@@ -110,7 +109,7 @@ impl<'a> Supervisor<'a> {
         environment: &'a Environment,
         layout: Layout,
         own_mask: SigSet,
-        lock: File,
+        lock: Locked,
     ) -> io::Result<Self> {
         if getpid().as_raw() != 1 {
             // Orphans of the application come to us and not to the machine's own process 1.
@@ -309,12 +308,21 @@ impl<'a> Supervisor<'a> {
     }
 
     fn launch(&self, version: &Named) -> Launch {
-        match Launch::read(&RealDisk, &self.ground.layout, &version.digest) {
-            Ok(Some(launch)) if launch.program == version.program => launch,
+        let layout = &self.ground.layout;
+        let why = match Launch::read(&RealDisk, layout, &version.digest) {
+            Ok(Some(launch)) if launch.program == version.program => return launch,
             // The link decides what is executed; a file that speaks of another program is not about it.
-            Ok(_) => Launch::of_program(version.program.as_ref()),
-            Err(error) => {
-                tracing::warn!(event = "launch_file", digest = %version.digest, "{error}; starting without arguments");
+            Ok(Some(_)) => "the launch file speaks of another program".to_owned(),
+            Ok(None) => "there is no launch file".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        match crate::pull::launch_of(&version.digest, &self.settings.registry, layout) {
+            Ok(launch) if launch.program == version.program => {
+                tracing::warn!(event = "launch_file", digest = %version.digest, "{why}; going by the image's config");
+                launch
+            }
+            _ => {
+                tracing::warn!(event = "launch_file", digest = %version.digest, "{why}; going without arguments");
                 Launch::of_program(version.program.as_ref())
             }
         }
@@ -358,10 +366,12 @@ impl<'a> Supervisor<'a> {
             Ok(pid) => {
                 self.children.app = Some(pid);
                 self.children.group = Some(pid);
-                let (event, what) = if trial { ("try", "trying") } else { ("run", "running") };
-                tracing::info!(
-                    event, digest = %version.digest, pid = pid.as_raw_nonzero().get(), "{what} {}", version.program
-                );
+                let pid = pid.as_raw_nonzero().get();
+                if trial {
+                    tracing::info!(event = "try", digest = %version.digest, pid, "trying {}", version.program);
+                } else {
+                    tracing::info!(event = "run", digest = %version.digest, pid, "running {}", version.program);
+                }
             }
             Err(error) => {
                 let number = error.raw_os_error().unwrap_or(nix::errno::Errno::EIO as i32);

@@ -10,7 +10,8 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use nix::sys::signal::SigSet;
+use nix::errno::Errno;
+use nix::sys::signal::{SigSet, killpg};
 use rustix::process::Pid;
 
 use super::machine::Helper;
@@ -73,7 +74,7 @@ pub(super) fn environment(
     all
 }
 
-/// Starts the application in its own process group, which gets the terminal if there is one.
+/// Starts the application in its own process group, which gets the terminal if the supervisor has it.
 ///
 /// # Errors
 /// The error of `fork(2)` or `execve(2)`.
@@ -104,9 +105,7 @@ pub(super) fn application(
     if let Some(stderr) = plan.stderr {
         command.stderr(Stdio::from(stderr));
     }
-    // The controlling terminal, not whatever stdin happens to be.
-    let terminal = File::options().read(true).write(true).open("/dev/tty").ok().map(OwnedFd::from);
-    prepare(&mut command, plan.own_mask, terminal, Some(image));
+    prepare(&mut command, plan.own_mask, terminal(), Some(image));
     spawn(command)
 }
 
@@ -132,6 +131,20 @@ fn image(program: &Path, plan: &Plan<'_>, chosen: Vec<(String, String)>) -> io::
     })
 }
 
+/// The controlling terminal, not whatever stdin happens to be, if it is ours to give. As a shell's background job we would
+/// take it from the shell, which then reads the end of its input and exits.
+fn terminal() -> Option<OwnedFd> {
+    let terminal = File::options().read(true).write(true).open("/dev/tty").ok()?;
+    let foreground = nix::unistd::tcgetpgrp(&terminal).ok()?;
+    let is_gone = killpg(foreground, None) == Err(Errno::ESRCH);
+    is_ours(foreground, nix::unistd::getpgrp(), is_gone).then(|| OwnedFd::from(terminal))
+}
+
+/// Whether the terminal may be given away: our own group has it, or one that is gone, as that of the version before.
+fn is_ours(foreground: nix::unistd::Pid, own: nix::unistd::Pid, is_gone: bool) -> bool {
+    foreground == own || is_gone
+}
+
 /// Starts a helper: this program again, with its answers on `stdout`.
 ///
 /// # Errors
@@ -140,7 +153,8 @@ pub(super) fn helper(helper: Helper, binary: &Path, own_mask: SigSet, stdout: Ow
     let mut command = Command::new(binary);
     match helper {
         Helper::Check => command.args(["pull", "--stage", "--json"]),
-        Helper::Restore(digest) => command.args(["restore", "--json", &digest.to_string()]),
+        // A registry that does not answer must not keep the previous version waiting.
+        Helper::Restore(digest) => command.args(["restore", "--offline", "--json", &digest.to_string()]),
         Helper::CleanUp => command.args(["gc", "--json"]),
     };
     command.stdin(Stdio::null()).stdout(Stdio::from(stdout)).process_group(0);
@@ -178,6 +192,14 @@ pub(super) fn explain(program: &Path, error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_terminal_that_others_use_is_left_to_them() {
+        let pid = nix::unistd::Pid::from_raw;
+        for (foreground, is_gone, expected) in [(7, false, true), (8, false, false), (8, true, true)] {
+            assert_eq!(is_ours(pid(foreground), pid(7), is_gone), expected, "{foreground} {is_gone}");
+        }
+    }
 
     #[test]
     fn what_the_operator_set_wins_and_the_supervisors_words_are_its_own() {

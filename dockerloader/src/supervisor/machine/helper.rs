@@ -1,8 +1,8 @@
 //! Helpers: when one is started, and what its outcome leads to.
 
 use super::{
-    Action, Event, FIRST_PAUSE, Ground, Helper, LONGEST_PAUSE, Machine, Millis, NextRun, Outcome,
-    PULL_BEFORE_START, Phase, Then, next_run,
+    Action, Event, Ground, Helper, Machine, Millis, NextRun, Outcome, PULL_BEFORE_START, Phase, Then, exit,
+    next_run,
 };
 use crate::control::Reply;
 use crate::status::Check;
@@ -78,21 +78,21 @@ impl Machine {
         let staged = matches!(outcome, Outcome::Staged(_));
         match &self.phase {
             Phase::Installing { .. } if staged => {
-                self.failed_installs = 0;
                 self.clean_up_wanted = true;
                 self.choose_installed(now, ground, actions);
+                if matches!(self.phase, Phase::Running(_)) {
+                    self.failed_installs = 0;
+                }
             }
             Phase::Installing { .. } => {
                 // Up to date can't be while nothing is there; whatever it was, it is tried again.
-                let pause = Self::pause(self.failed_installs).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-                self.failed_installs = self.failed_installs.saturating_add(1);
+                let pause = self.install_later(now);
                 tracing::warn!(
                     event = "install_failed",
                     "could not install the first version: {}; next try in {} s",
                     describe(outcome).1,
                     pause / 1000
                 );
-                self.phase = Phase::Installing { retry_at: Some(now.saturating_add(pause)) };
             }
             Phase::LookingFirst { version, .. } => {
                 if staged {
@@ -141,6 +141,10 @@ impl Machine {
         actions: &mut Vec<Action>,
     ) {
         self.restored = Some(digest);
+        let cause = match self.phase {
+            Phase::Restoring { cause, .. } => cause,
+            _ => exit::NOT_THERE,
+        };
         if *outcome == Outcome::Done {
             tracing::info!(event = "restored", %digest, "rebuilt the tree from what is on disk");
             self.choose(now, false, ground, actions);
@@ -161,7 +165,14 @@ impl Machine {
                 self.install(now, actions);
             }
             // Nothing else is on disk: the registry is the last resort.
-            Ok(_) => self.install(now, actions),
+            Ok(_) if self.config.has_target => self.install(now, actions),
+            Ok(_) => {
+                tracing::error!(
+                    event = "no_target", %digest,
+                    "nothing else is on disk, and DOCKERLOADER_TARGET is not set, so nothing can be pulled in its place"
+                );
+                self.leave(cause.code(), actions);
+            }
         }
     }
 

@@ -1,11 +1,16 @@
 //! What the application and the operator ask for.
 
-use super::{Action, Event, Ground, Machine, Millis, Phase, Then, Token};
+use super::{Action, Event, Ground, Machine, Millis, Phase, Slots, Then, Token};
 use crate::control::Reply;
 use crate::digest::Digest;
 
 /// A trial is extended by at most this much a call.
 const LONGEST_EXTENSION: Millis = 3_600_000;
+
+/// Whether the links say so, whatever else is still to be written.
+fn is_committed(slots: &Slots, digest: Digest) -> bool {
+    slots.current.digest() == Some(digest) && slots.attempting.digest() != Some(digest)
+}
 
 impl Machine {
     pub(super) fn ready(
@@ -19,22 +24,28 @@ impl Machine {
             Phase::Running(run) if run.trial_ends.is_none() => {
                 Reply::AlreadyCommitted { digest: run.version.digest }
             }
-            Phase::Running(run) => match ground.act(&Event::Ready) {
-                Ok(_) => {
-                    let digest = run.version.digest;
-                    tracing::info!(event = "commit", %digest, "trial successful: committed after {} ms", now.saturating_sub(run.since));
-                    run.trial_ends = None;
-                    run.probation_ends =
-                        (self.config.probation > 0).then(|| now.saturating_add(self.config.probation));
-                    self.pauses = 0;
-                    self.clean_up_wanted = true;
-                    Reply::Committed { digest }
+            Phase::Running(run) => {
+                let digest = run.version.digest;
+                match ground.act(&Event::Ready) {
+                    Err(error) if !is_committed(&ground.slots(), digest) => {
+                        tracing::error!(event = "commit_failed", %digest, "{error}");
+                        Reply::Refused { reason: format!("the commit could not be written: {error}") }
+                    }
+                    result => {
+                        if let Err(error) = result {
+                            // A full disk: the rename, which is the commit, needs no room, but the memory of it does.
+                            tracing::warn!(event = "commit_incomplete", %digest, "{error}; the rest of the commit is made up for later");
+                        }
+                        tracing::info!(event = "commit", %digest, "trial successful: committed after {} ms", now.saturating_sub(run.since));
+                        run.trial_ends = None;
+                        run.probation_ends =
+                            (self.config.probation > 0).then(|| now.saturating_add(self.config.probation));
+                        self.pauses = 0;
+                        self.clean_up_wanted = true;
+                        Reply::Committed { digest }
+                    }
                 }
-                Err(error) => {
-                    tracing::error!(event = "commit_failed", digest = %run.version.digest, "{error}");
-                    Reply::Refused { reason: format!("the commit could not be written: {error}") }
-                }
-            },
+            }
             Phase::Stopping { then, .. } => Reply::Refused {
                 reason: format!("too late: the application is being stopped {}", then.purpose()),
             },
@@ -120,7 +131,7 @@ impl Machine {
         };
         match &self.phase {
             Phase::Running(_) => {
-                tracing::warn!(event = "roll_back", %from, %to, "rolling back by hand");
+                tracing::warn!(event = "stop", %from, %to, "told to roll back: stopping what runs");
                 actions.push(Action::Reply(token, Reply::RollingBack { from, to }));
                 self.stop(now, Then::RollBack, actions);
             }
@@ -130,7 +141,10 @@ impl Machine {
             }
             _ => {
                 let answer = match ground.act(&Event::RollBack) {
-                    Ok(_) => Reply::RollingBack { from, to },
+                    Ok(_) => {
+                        tracing::warn!(event = "roll_back", %from, %to, "rolled back by hand");
+                        Reply::RollingBack { from, to }
+                    }
                     Err(error) => Reply::Refused { reason: error.to_string() },
                 };
                 actions.push(Action::Reply(token, answer));

@@ -108,6 +108,7 @@ impl Machine {
                 let run = run.clone();
                 if now.saturating_sub(run.since) >= STEADY {
                     self.pauses = 0;
+                    self.restored = None;
                 }
                 tracing::info!(
                     event = "exited", digest = %run.version.digest, code = exit.code(),
@@ -137,9 +138,14 @@ impl Machine {
     }
 
     /// A version that can't be executed: its tree is rebuilt once before anything else is believed.
-    pub(super) fn cannot_execute(&mut self, digest: crate::digest::Digest, actions: &mut Vec<Action>) {
+    pub(super) fn cannot_execute(
+        &mut self,
+        digest: crate::digest::Digest,
+        cause: Exit,
+        actions: &mut Vec<Action>,
+    ) {
         tracing::error!(event = "unstartable", %digest, "the version can't be executed: verifying and rebuilding its tree");
-        self.phase = Phase::Restoring { digest };
+        self.phase = Phase::Restoring { digest, cause };
         self.helper_next(Helper::Restore(digest), actions);
     }
 }

@@ -1,8 +1,6 @@
 //! Stopping what runs, and what comes when its process tree is provably empty.
 
-use super::{
-    Action, Event, Exit, Ground, Machine, Millis, NextRun, OnTrialFailure, Phase, Run, Then, exit, next_run,
-};
+use super::{Action, Event, Exit, Ground, Machine, Millis, NextRun, OnTrialFailure, Phase, Run, Then, exit};
 use crate::config::Poll;
 use crate::slots::VerdictKind;
 
@@ -51,8 +49,11 @@ impl Machine {
             Then::Swap if self.leaving => self.leave(exit.code(), actions),
             Then::Swap => self.choose(now, false, ground, actions),
             Then::RollBack => {
-                if let Err(error) = ground.act(&Event::RollBack) {
-                    tracing::error!(event = "roll_back_failed", "{error}");
+                match ground.act(&Event::RollBack) {
+                    Ok(_) => tracing::warn!(
+                        event = "roll_back", from = %run.version.digest, "rolled back by hand"
+                    ),
+                    Err(error) => tracing::error!(event = "roll_back_failed", "{error}"),
                 }
                 self.clean_up_wanted = true;
                 if self.leaving {
@@ -85,11 +86,13 @@ impl Machine {
     ) {
         let kind = whose_fault(cause, ground.out_of_memory());
         let output = ground.output();
-        tracing::warn!(
-            event = "roll_back", digest = %run.version.digest, verdict = kind.name(),
-            "rolled back: {reason}{}", last_words(&output)
-        );
+        let why = format!("{reason}{}", last_words(&output));
         let failed = ground.act(&Event::TrialFailed { kind, reason, output });
+        if failed.is_ok() {
+            tracing::warn!(
+                event = "roll_back", digest = %run.version.digest, verdict = kind.name(), "rolled back: {why}"
+            );
+        }
         self.clean_up_wanted = true;
         if self.leaving || self.config.on_trial_failure == OnTrialFailure::Exit {
             let code = cause.map_or(exit::TIMED_OUT, |exit| if exit.code() == 0 { 1 } else { exit.code() });
@@ -100,7 +103,7 @@ impl Machine {
             Ok(_) => self.choose(now, false, ground, actions),
             Err(error) => {
                 // The verdict could not be written. The version must not be tried in a loop for that: the current one runs.
-                tracing::error!(event = "settle_failed", "{error}");
+                tracing::error!(event = "settle_failed", digest = %run.version.digest, "{why}; {error}");
                 let slots = ground.slots();
                 match slots.current.version() {
                     Some(version) => self.start(now, version.clone(), false, &slots, actions),
@@ -112,14 +115,8 @@ impl Machine {
 
     /// Exit 42 of a committed version.
     fn asked_for_restart(&mut self, now: Millis, ground: &mut dyn Ground, actions: &mut Vec<Action>) {
-        let slots = match ground.act(&Event::Start) {
-            Ok(slots) => slots,
-            Err(error) => {
-                tracing::error!(event = "settle_failed", "{error}");
-                ground.slots()
-            }
-        };
-        if let NextRun::Trial(version) = next_run(&slots) {
+        let (slots, next) = Self::settle(ground);
+        if let NextRun::Trial(version) = next {
             self.start(now, version, true, &slots, actions);
             return;
         }
@@ -146,7 +143,7 @@ impl Machine {
     ) {
         let digest = run.version.digest;
         if matches!(exit, Exit::Exec(_)) && self.restored != Some(digest) {
-            self.cannot_execute(digest, actions);
+            self.cannot_execute(digest, exit, actions);
             return;
         }
         let output = ground.output();
