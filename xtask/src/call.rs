@@ -54,6 +54,11 @@ impl Call {
         self
     }
 
+    pub(crate) fn without_env(mut self, name: impl AsRef<OsStr>) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
     pub(crate) fn envs<'a>(mut self, variables: impl IntoIterator<Item = &'a (String, String)>) -> Self {
         self.command.envs(variables.into_iter().map(|(name, value)| (name, value)));
         self

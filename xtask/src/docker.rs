@@ -30,19 +30,20 @@ struct Started {
 impl Docker {
     /// The daemon that `docker` finds, else a new one.
     pub(crate) fn find_or_start() -> Result<Self> {
-        let version = |docker: &Self| {
-            let call = docker.call(["version", "--format", "{{.Server.Version}}"]);
-            call.within(Duration::from_secs(20)).read()
-        };
         let running = Self { started: None };
-        if let Ok(version) = version(&running) {
+        if let Ok(version) = running.version() {
             eprintln!("using the Docker daemon that runs, {version}");
             return Ok(running);
         }
+        Self::start()
+    }
+
+    /// A new daemon, without any image.
+    pub(crate) fn start() -> Result<Self> {
         let docker = Self { started: Some(Started::spawn()?) };
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
-            match version(&docker) {
+            match docker.version() {
                 Ok(version) => {
                     eprintln!("started a Docker daemon of our own, {version}, at {}", docker.host());
                     return Ok(docker);
@@ -54,6 +55,17 @@ impl Docker {
                 Err(_) => std::thread::sleep(Duration::from_millis(100)),
             }
         }
+    }
+
+    fn version(&self) -> Result<String> {
+        let call = self.call(["version", "--format", "{{.Server.Version}}"]);
+        call.within(Duration::from_secs(20)).read()
+    }
+
+    /// The process of the daemon, if it is one of our own.
+    pub(crate) fn process(&self) -> Option<u32> {
+        let text = std::fs::read_to_string(self.started.as_ref()?.runtime.join("pid")).ok()?;
+        text.trim().parse().ok()
     }
 
     /// `docker` with these arguments.

@@ -26,6 +26,8 @@ mod test;
 
 mod demo;
 
+mod bench;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -47,6 +49,9 @@ enum Command {
     Services,
     /// Build the image of the supervisor: FROM scratch, static binary, CA roots, /bin/cli
     Image(images::ImageArguments),
+    /// Measure, and write the figures into docs/benchmarks.md
+    #[command(subcommand)]
+    Bench(bench::Bench),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +60,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Services => services::hold().map(|()| ExitCode::SUCCESS),
         Command::Image(arguments) => images::build_for_release(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Bench(bench) => bench::run(&bench).map(|()| ExitCode::SUCCESS),
     });
     done.unwrap_or_else(|failure| {
         eprintln!("xtask: {failure}");

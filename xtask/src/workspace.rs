@@ -18,7 +18,9 @@ pub(crate) fn target() -> PathBuf {
 
 /// `cargo`, in the root of the repository.
 pub(crate) fn cargo() -> Call {
-    Call::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())).in_directory(root())
+    let call = Call::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())).in_directory(root());
+    // Set by the cargo that runs this; build scripts that look at it would run again each time.
+    call.without_env("CARGO_MANIFEST_DIR")
 }
 
 /// The machine's own target triple.

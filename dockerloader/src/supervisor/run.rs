@@ -366,10 +366,12 @@ impl<'a> Supervisor<'a> {
             Ok(pid) => {
                 self.children.app = Some(pid);
                 self.children.group = Some(pid);
-                let (event, what) = if trial { ("try", "trying") } else { ("run", "running") };
-                tracing::info!(
-                    event, digest = %version.digest, pid = pid.as_raw_nonzero().get(), "{what} {}", version.program
-                );
+                let pid = pid.as_raw_nonzero().get();
+                if trial {
+                    tracing::info!(event = "try", digest = %version.digest, pid, "trying {}", version.program);
+                } else {
+                    tracing::info!(event = "run", digest = %version.digest, pid, "running {}", version.program);
+                }
             }
             Err(error) => {
                 let number = error.raw_os_error().unwrap_or(nix::errno::Errno::EIO as i32);

@@ -11,9 +11,10 @@
 //! Nothing is ever written outside the tree. Paths are resolved in memory, in the tree that was extracted so far; the
 //! kernel only ever sees one name in one open directory, and is told to follow nothing.
 //!
-//! Why the archive is not read by a crate: `tar` does not know the sparse files of PAX, applies `size` records only in part
-//! and has no limit on extension headers; `tar-core` has limits, but refuses times before 1970, takes a malformed record
-//! for the end of the header, and lets numbers in base 256 wrap around. Both are fine for writing archives.
+//! Why the archive is not read by a crate: `tar` does not know the sparse files of PAX, does not apply global headers, passes over
+//! a `size` record that stands behind a malformed one, and has no limit on extension headers; `tar-core` has limits, but
+//! refuses times before 1970, takes a record without a proper length for the end of the header, and lets numbers in base 256
+//! wrap around. Both are fine for writing archives. The details are in `docs/dependencies.md`.
 
 mod path;
 

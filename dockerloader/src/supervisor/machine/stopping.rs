@@ -1,6 +1,6 @@
 //! Stopping what runs, and what comes when its process tree is provably empty.
 
-use super::{Action, Event, Exit, Ground, Machine, Millis, NextRun, OnTrialFailure, Phase, Run, Then, exit};
+use super::{Action, Event, Exit, Ground, Helper, Machine, Millis, NextRun, OnTrialFailure, Phase, Run, Then, exit};
 use crate::config::Poll;
 use crate::slots::VerdictKind;
 
@@ -49,6 +49,12 @@ impl Machine {
             Then::Swap if self.leaving => self.leave(exit.code(), actions),
             Then::Swap => self.choose(now, false, ground, actions),
             Then::RollBack => {
+                // What it found would be about the version that ran when it began.
+                if self.helper == Some(Helper::Check) {
+                    self.helper = None;
+                    actions.push(Action::StopHelper);
+                    self.refuse_waiting("rolled back by hand meanwhile; ask again", actions);
+                }
                 match ground.act(&Event::RollBack) {
                     Ok(_) => tracing::warn!(
                         event = "roll_back", from = %run.version.digest, "rolled back by hand"

@@ -259,6 +259,8 @@ fn a_stop_leaves_with_the_applications_code_and_kills_in_time() {
     bench.on(Input::Begin);
     assert_eq!(bench.on(Input::Signal(10)), [Action::Forward(10)]);
     assert_eq!(bench.on(Input::Signal(15)), [Action::AskToStop(15)]);
+    let committed = Reply::AlreadyCommitted { digest: digest('a') };
+    assert_eq!(bench.on(Input::Ready(Some(2))), [Action::Reply(2, committed)], "still true");
     bench.now = 5_000;
     assert_eq!(bench.on(Input::Signal(15)), [Action::Forward(15)], "a second TERM is passed on");
     assert_eq!(bench.machine.deadline(), Some(GRACE), "and shortens nothing");
@@ -424,6 +426,13 @@ fn a_rollback_by_hand_stops_swaps_and_starts() {
     assert_eq!(bench.on(Input::RollBack(9)), [Action::Reply(9, rolling), Action::AskToStop(15)]);
     assert_eq!(bench.ends(Exit::Code(0)), [start('a', false), Action::StartHelper(Helper::CleanUp)]);
     assert_eq!(bench.verdict('b').unwrap().kind, VerdictKind::Operator);
+    // A look that began before is about another version.
+    let mut bench = Bench::committed();
+    bench.on(Input::Check(5));
+    bench.on(Input::RollBack(9));
+    let actions = bench.ends(Exit::Code(0));
+    assert_eq!(actions.first(), Some(&Action::StopHelper));
+    assert!(is_refused(&actions[1..2], 5) && actions.contains(&start('a', false)), "{actions:?}");
     // A stop that comes between keeps the promise.
     let mut bench = Bench::committed();
     bench.on(Input::RollBack(9));
