@@ -24,6 +24,8 @@ mod stage;
 
 mod test;
 
+mod bench;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -41,6 +43,9 @@ enum Command {
     Test(test::Arguments),
     /// Start what the container tests need, print it as NAME=VALUE lines, and hold it until standard input ends
     Services,
+    /// Measure what docs/benchmarks.md tells, in release builds
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Build the image of the supervisor: FROM scratch, static binary, CA roots, /bin/cli
     Image(images::ImageArguments),
 }
@@ -48,6 +53,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = interrupt::watch().and_then(|()| match Arguments::parse().command {
         Command::Test(arguments) => test::run(&arguments),
+        Command::Bench(bench) => bench::run(&bench).map(|()| ExitCode::SUCCESS),
         Command::Services => services::hold().map(|()| ExitCode::SUCCESS),
         Command::Image(arguments) => images::build_for_release(&arguments).map(|()| ExitCode::SUCCESS),
     });
