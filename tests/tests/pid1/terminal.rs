@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::pty::openpty;
@@ -17,9 +17,25 @@ struct Terminal {
     shown: String,
 }
 
+/// A supervisor on a terminal. It is ended with the test, and its application with it.
+struct Guarded(Child);
+
+impl Guarded {
+    fn code(&mut self) -> Option<i32> {
+        eventually("the end", || self.0.try_wait().unwrap()).code()
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 impl Terminal {
     /// Starts the supervisor of a stage in a session of its own, with a terminal.
-    fn start(stage: &Stage) -> Option<(Self, std::process::Child)> {
+    fn start(stage: &Stage) -> Option<(Self, Guarded)> {
         // `setsid --ctty` makes its standard input the terminal of the new session, and becomes the program.
         let setsid = installed("setsid")?;
         let pty = openpty(None, None).unwrap();
@@ -33,7 +49,7 @@ impl Terminal {
         stage.surround(&mut command);
         let side = || Stdio::from(pty.slave.try_clone().unwrap());
         let child = command.stdin(side()).stdout(side()).stderr(side()).spawn().unwrap();
-        Some((Self { master, shown: String::new() }, child))
+        Some((Self { master, shown: String::new() }, Guarded(child)))
     }
 
     fn type_in(&mut self, keys: &str) {
@@ -73,7 +89,7 @@ fn the_application_has_the_terminal() {
         (&app.to_string(), &app.to_string()),
         "in the foreground: {fields:?}"
     );
-    let supervisor = i32::try_from(child.id()).unwrap();
+    let supervisor = i32::try_from(child.0.id()).unwrap();
     assert_eq!(children(supervisor), [app]);
     terminal.shows("all-three-are-terminals");
     assert!(stage.note("tty").starts_with("/dev/"), "{:?}", stage.noted("tty"));
@@ -83,8 +99,7 @@ fn the_application_has_the_terminal() {
     // ^C goes to the foreground group: to the application, and not to the supervisor.
     terminal.type_in("\x03");
     terminal.shows("interrupted");
-    let status = eventually("the end", || child.try_wait().unwrap());
-    assert_eq!(status.code(), Some(12));
+    assert_eq!(child.code(), Some(12));
 }
 
 #[test]
@@ -95,7 +110,6 @@ fn a_terminal_that_hangs_up_ends_both() {
     let Some((terminal, mut child)) = Terminal::start(&stage) else { return };
     stage.noted_pid("pid");
     drop(terminal);
-    let status = eventually("the end", || child.try_wait().unwrap());
-    assert_eq!(status.code(), Some(13));
+    assert_eq!(child.code(), Some(13));
     assert_eq!(stage.note("hung-up"), "hung-up\n");
 }

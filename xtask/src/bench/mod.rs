@@ -6,6 +6,8 @@ mod section;
 mod measure;
 mod pull;
 
+mod pid1;
+
 mod sizes;
 
 use clap::Subcommand;
@@ -14,6 +16,8 @@ use crate::failure::Result;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
+    /// Memory and wake-ups of the idle supervisor beside other process 1s, and how long a change of versions takes; as root
+    Pid1(pid1::Arguments),
     /// Pull and extract beside docker pull and skopeo with umoci; as root, since owners are restored
     Pull(pull::Arguments),
     /// How big the supervisor is, and what an application gets by linking the library
@@ -22,6 +26,7 @@ pub(crate) enum Bench {
 
 pub(crate) fn run(bench: &Bench) -> Result {
     match bench {
+        Bench::Pid1(arguments) => pid1::run(arguments),
         Bench::Pull(arguments) => pull::run(arguments),
         Bench::Sizes => sizes::run(),
     }

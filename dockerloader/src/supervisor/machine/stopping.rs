@@ -1,6 +1,8 @@
 //! Stopping what runs, and what comes when its process tree is provably empty.
 
-use super::{Action, Event, Exit, Ground, Helper, Machine, Millis, NextRun, OnTrialFailure, Phase, Run, Then, exit};
+use super::{
+    Action, Event, Exit, Ground, Helper, Machine, Millis, NextRun, OnTrialFailure, Phase, Run, Then, exit,
+};
 use crate::config::Poll;
 use crate::slots::VerdictKind;
 
