@@ -54,6 +54,15 @@ fn ready_comes_too_late_once_the_trial_is_being_ended() {
 }
 
 #[test]
+fn ready_of_a_committed_version_is_no_error_while_it_is_being_stopped() {
+    let stage = Stage::with_current(&format!("trap '{READY}; exit $?' TERM\necho up > @notes/up\n{SERVE}"));
+    let mut running = stage.supervise(&[]);
+    stage.note("up");
+    assert_eq!(running.stop(15), 0, "{:?}", stage.noted("refusals"));
+    assert!(stage.note("replies").contains("already_committed"));
+}
+
+#[test]
 fn ready_of_another_run_is_refused_and_a_person_may_commit() {
     let update = Update::to(SERVE);
     let mut running = update.stage.supervise(&[]);

@@ -2,6 +2,7 @@
 
 use tests::programs::{built, installed, text};
 use tests::supervised::Stage;
+use tests::wait::eventually;
 
 use crate::apps::{READY, SERVE, Update, staging};
 
@@ -73,6 +74,7 @@ fn the_example_application_is_tried_and_committed() {
     assert_eq!(stage.ground.read_slot("entrypoint"), Some(new));
     assert_eq!(stage.ground.read_slot("entrypoint-previous"), Some(old));
     assert!(stage.note("stamps").starts_with("start "));
+    eventually("the second ready", || running.stdout().contains("\nready\n").then_some(()));
     assert_eq!(running.stop(15), 0, "{}", running.stderr());
     assert!(running.stdout().contains("trial mode: true"), "{}", running.stdout());
 }

@@ -21,7 +21,8 @@ impl Machine {
         actions: &mut Vec<Action>,
     ) {
         let answer = match &mut self.phase {
-            Phase::Running(run) if run.trial_ends.is_none() => {
+            // Also while it is being stopped: nothing is left to be refused.
+            Phase::Running(run) | Phase::Stopping { run, .. } if run.trial_ends.is_none() => {
                 Reply::AlreadyCommitted { digest: run.version.digest }
             }
             Phase::Running(run) => {
