@@ -36,7 +36,7 @@ fn the_settings_of_the_readme_are_those_that_are_read() {
 fn the_events_of_the_documentation_are_those_that_are_logged() {
     let mut expected = BTreeSet::new();
     for path in sources(&root().join("dockerloader/src")) {
-        expected.extend(events(&product(&read(path))));
+        expected.extend(events(&product(&read(path))).into_iter().map(str::to_owned));
     }
     assert!(expected.contains("commit") && expected.contains("roll_back"), "{expected:?}");
     let page = read("docs/operating.md");

@@ -8,7 +8,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use super::exit;
 use crate::digest::Digest;
 
-const SETTINGS: &str = "\
+pub(super) const SETTINGS: &str = "\
 Settings (environment):
   DOCKERLOADER_TARGET                image to follow, for example registry.example/app:stable
   DOCKERLOADER_DATA_DIR              where everything is kept [/data]

@@ -212,7 +212,8 @@ impl<W: Write> Archive<W> {
     fn add(&mut self, kind: EntryType, path: &str, target: &str, data: &[u8]) -> io::Result<()> {
         let mut header = Header::new_gnu();
         header.set_entry_type(kind);
-        header.set_mode(if kind.is_dir() || self.entries.is_multiple_of(10) { 0o755 } else { 0o644 });
+        let executable = path == "entrypoint" || self.entries.is_multiple_of(10);
+        header.set_mode(if kind.is_dir() || executable { 0o755 } else { 0o644 });
         // Some of it belongs to somebody else than root, and nothing is of the time of extraction.
         let owner = if self.entries.is_multiple_of(7) { 1000 } else { 0 };
         header.set_uid(owner);
