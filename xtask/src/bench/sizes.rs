@@ -121,7 +121,7 @@ fn crates(tree: &str, application: &str) -> BTreeSet<String> {
     crates.map(|words| words.join(" ").replacen(" v", " ", 1)).collect()
 }
 
-fn length(path: &PathBuf) -> Result<u64> {
+fn length(path: &std::path::Path) -> Result<u64> {
     path.metadata()
         .as_ref()
         .map(Metadata::len)
