@@ -1,5 +1,8 @@
 //! The loop: one poll over signals, timer, sockets and pipes; every decision is the machine's.
 
+mod processes;
+mod requests;
+
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
@@ -7,34 +10,25 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
-use nix::unistd::{getpid, pipe2, read};
+use nix::unistd::getpid;
 
 use super::children::Children;
-use super::exit::{self, Exit};
-use super::ground::{Ground, memory_kills};
+use super::exit;
+use super::ground::Ground;
 use super::helper::Lines;
 use super::lock::{LockError, Locked, publish, take_place};
-use super::machine::{self, Action, Ground as _, Helper, Input, Machine, Millis, Outcome};
-use super::notify::Notice;
+use super::machine::{self, Action, Helper, Input, Machine, Millis};
 use super::relay::Stream;
-use super::server::{Asked, Server};
+use super::server::Server;
 use super::signals::{self, Course};
-use super::start;
 use crate::clock::{self, Instant};
 use crate::config::{Environment, Settings};
-use crate::control::{Reply, Request};
-use crate::disk::RealDisk;
-use crate::launch::Launch;
 use crate::layout::Layout;
-use crate::remedy::Remedy;
-use crate::slots::Named;
-use crate::status::{Status, Supervisor as SupervisorStatus};
 
 /// Runs the supervisor until it is told to leave, and returns its exit code.
 pub fn run(settings: &Settings, environment: &Environment) -> i32 {
@@ -297,136 +291,6 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// TERM means the image's own stop signal to the application, as it does for `docker stop`.
-    fn stop_signal(&self, signal: i32) -> i32 {
-        const SIGTERM: i32 = 15;
-        if signal != SIGTERM {
-            return signal;
-        }
-        let named = self.machine.run().and_then(|run| self.launch(&run.version).stop_signal);
-        named.and_then(|text| signals::parse(&text)).unwrap_or(SIGTERM)
-    }
-
-    fn launch(&self, version: &Named) -> Launch {
-        let layout = &self.ground.layout;
-        let why = match Launch::read(&RealDisk, layout, &version.digest) {
-            Ok(Some(launch)) if launch.program == version.program => return launch,
-            // The link decides what is executed; a file that speaks of another program is not about it.
-            Ok(Some(_)) => "the launch file speaks of another program".to_owned(),
-            Ok(None) => "there is no launch file".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        match crate::pull::launch_of(&version.digest, &self.settings.registry, layout) {
-            Ok(launch) if launch.program == version.program => {
-                tracing::warn!(event = "launch_file", digest = %version.digest, "{why}; going by the image's config");
-                launch
-            }
-            _ => {
-                tracing::warn!(event = "launch_file", digest = %version.digest, "{why}; going without arguments");
-                Launch::of_program(version.program.as_ref())
-            }
-        }
-    }
-
-    fn start(&mut self, version: &Named, trial: bool) {
-        self.generation = random_name();
-        self.server.forget_notices();
-        self.streams.clear();
-        self.ground.tail = super::tail::Tail::default();
-        self.ground.kills_before = memory_kills();
-        let launch = self.launch(version);
-        let mut ends = Vec::new();
-        for target in [std::io::stdout().as_fd(), std::io::stderr().as_fd()] {
-            ends.push(match Stream::towards(target) {
-                Ok(Some((stream, end))) => {
-                    self.streams.push(stream);
-                    Some(end)
-                }
-                Ok(None) => None,
-                Err(error) => {
-                    tracing::warn!(event = "no_relay", "the application's output can't be kept: {error}");
-                    None
-                }
-            });
-        }
-        let mut ends = ends.into_iter();
-        let plan = start::Plan {
-            tree: self.ground.layout.tree(&version.digest),
-            launch: &launch,
-            trial,
-            generation: &self.generation,
-            control: &self.server.control_address(),
-            notify: &self.server.notify_address(),
-            own_mask: self.own_mask,
-            stdout: ends.next().flatten(),
-            stderr: ends.next().flatten(),
-        };
-        let program = plan.tree.join(&launch.program);
-        match start::application(plan, self.environment, &self.binary) {
-            Ok(pid) => {
-                self.children.app = Some(pid);
-                self.children.group = Some(pid);
-                let pid = pid.as_raw_nonzero().get();
-                if trial {
-                    tracing::info!(event = "try", digest = %version.digest, pid, "trying {}", version.program);
-                } else {
-                    tracing::info!(event = "run", digest = %version.digest, pid, "running {}", version.program);
-                }
-            }
-            Err(error) => {
-                let number = error.raw_os_error().unwrap_or(nix::errno::Errno::EIO as i32);
-                tracing::error!(
-                    event = "exec_failed", digest = %version.digest, "{}",
-                    start::explain(&program, &error)
-                );
-                self.children.app = None;
-                self.input(Input::Reaped { main: Some(Exit::Exec(number)), empty: true });
-            }
-        }
-    }
-
-    fn start_helper(&mut self, helper: Helper) {
-        let started = pipe2(OFlag::O_CLOEXEC).map_err(io::Error::from).and_then(|(output, end)| {
-            fcntl(&output, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-            let pid = start::helper(helper, &self.binary, self.own_mask, end)?;
-            Ok((output, pid))
-        });
-        match started {
-            Ok((output, pid)) => {
-                tracing::debug!(
-                    event = "helper",
-                    pid = pid.as_raw_nonzero().get(),
-                    "started {}",
-                    helper.name()
-                );
-                self.children.helper = Some(pid);
-                self.helper = Some(HelperPipe { helper, output: Some(output), lines: Lines::default() });
-            }
-            Err(error) => {
-                let error = format!("{} can't be started: {error}", helper.name());
-                self.input(Input::HelperDone(Outcome::Failed { error, remedy: Remedy::Later }));
-            }
-        }
-    }
-
-    fn read_helper(&mut self) {
-        let mut found_new = false;
-        if let Some(pipe) = &mut self.helper
-            && let Some(output) = &pipe.output
-        {
-            let mut buffer = [0; 4096];
-            match read(output, &mut buffer) {
-                Ok(0) => pipe.output = None,
-                Ok(count) => found_new = pipe.lines.push(buffer.get(..count).unwrap_or_default()),
-                Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => {}
-                Err(_) => pipe.output = None,
-            }
-        }
-        if found_new {
-            self.input(Input::FoundNew);
-        }
-    }
-
     fn take_signals(&mut self) -> io::Result<()> {
         let mut reap = false;
         while let Some(info) = self.signals.read_signal()? {
@@ -441,149 +305,6 @@ impl<'a> Supervisor<'a> {
             self.reap();
         }
         Ok(())
-    }
-
-    fn reap(&mut self) {
-        let reaped = self.children.reap();
-        if reaped.orphans > 0 {
-            tracing::debug!(event = "reaped", orphans = reaped.orphans, "reaped orphans");
-        }
-        if let Some(exit) = reaped.helper {
-            self.helper_ended(exit);
-        }
-        if reaped.app.is_some() {
-            // Whatever it wrote last is passed on before anybody speaks about it.
-            for stream in &mut self.streams {
-                stream.finish(&mut self.ground.tail);
-            }
-            self.commit_by_file();
-            if !self.children.can_be_listed() {
-                // Without a list the helper can't be told from orphans; it resumes later.
-                self.perform(Action::StopHelper);
-                self.input(Input::HelperDone(Outcome::Failed {
-                    error: "interrupted by the end of the application".to_owned(),
-                    remedy: Remedy::Retry,
-                }));
-            }
-        }
-        let empty = self.children.is_empty();
-        if reaped.app.is_some() || self.machine.is_stopping() {
-            self.input(Input::Reaped { main: reaped.app, empty });
-        }
-        if !empty && self.machine.is_sweeping() {
-            // The death of a parent makes its children ours: they are asked, or killed, as well.
-            if self.machine.has_killed() {
-                self.children.kill_all();
-            } else {
-                self.children.ask_all_to_stop();
-            }
-        }
-    }
-
-    fn helper_ended(&mut self, exit: Exit) {
-        // What it said last is still in the pipe.
-        while self.helper.as_ref().is_some_and(|helper| helper.output.is_some()) {
-            let before = self.helper.as_ref().map(|helper| helper.lines.received());
-            self.read_helper();
-            if self.helper.as_ref().map(|helper| helper.lines.received()) == before {
-                break;
-            }
-        }
-        if let Some(pipe) = self.helper.take() {
-            self.input(Input::HelperDone(pipe.lines.conclude(pipe.helper, exit)));
-        }
-    }
-
-    /// An application of the file contract commits by renaming its link; noticed where it matters.
-    fn commit_by_file(&mut self) {
-        let Some(run) = self.machine.run() else { return };
-        if run.trial_ends.is_none() {
-            return;
-        }
-        let digest = run.version.digest;
-        let slots = self.ground.slots();
-        if slots.attempting.digest() != Some(digest) && slots.current.digest() == Some(digest) {
-            self.input(Input::CommittedByFile);
-        }
-    }
-
-    fn serve(&mut self) {
-        for notice in self.server.notices() {
-            match notice {
-                Notice::Ready => self.input(Input::Ready(None)),
-                Notice::Extend(milliseconds) => self.input(Input::Extend { milliseconds, token: None }),
-                Notice::Alive => self.input(Input::Watchdog(None)),
-                Notice::Watchdog(period) => self.input(Input::Watchdog(Some(period))),
-                Notice::Broken => self.input(Input::Watchdog(Some(1))),
-                Notice::Stopping => {
-                    tracing::info!(event = "app_stopping", "the application says that it is stopping")
-                }
-            }
-        }
-        let now = self.now();
-        for asked in self.server.serve(now) {
-            self.answer(asked);
-        }
-    }
-
-    fn answer(&mut self, Asked { token, request, trusted }: Asked) {
-        let allowed = match &request {
-            Request::Ready { generation }
-            | Request::Extend { generation, .. }
-            | Request::Check { generation } => match generation {
-                Some(generation) if *generation == self.generation => Ok(()),
-                Some(_) => Err("this run is over: another one has taken its place"),
-                None if trusted => Ok(()),
-                None => Err("only root, the supervisor's user and the application itself may ask this"),
-            },
-            Request::Status => Ok(()),
-            Request::Rollback | Request::Forget { .. } if trusted => Ok(()),
-            Request::Rollback | Request::Forget { .. } => {
-                Err("only root and the supervisor's user may ask this")
-            }
-        };
-        if let Err(reason) = allowed {
-            self.server.reply(token, &Reply::Refused { reason: reason.to_owned() });
-            return;
-        }
-        match request {
-            Request::Ready { .. } => self.input(Input::Ready(Some(token))),
-            Request::Extend { milliseconds, .. } => {
-                self.input(Input::Extend { milliseconds, token: Some(token) })
-            }
-            Request::Check { .. } => self.input(Input::Check(token)),
-            Request::Rollback => self.input(Input::RollBack(token)),
-            Request::Forget { digest } => self.input(Input::Forget(digest, token)),
-            Request::Status => {
-                let status = Reply::Status(Box::new(self.status()));
-                self.server.reply(token, &status);
-            }
-        }
-    }
-
-    fn status(&mut self) -> Status {
-        let slots = self.ground.slots();
-        let target = self.settings.target.as_ref().map(ToString::to_string);
-        let mut status = crate::report::report(&RealDisk, &self.ground.layout, &slots, target);
-        let now = self.now();
-        let view = self.machine.view(now);
-        let left = |at: Millis| at.saturating_sub(now);
-        if let (Some(probation), Some(run)) = (&mut status.probation, &view.run) {
-            probation.seconds_left = run.probation_ends.map(|at| left(at) / 1000);
-        }
-        status.supervisor = Some(SupervisorStatus {
-            pid: std::process::id(),
-            phase: view.phase.to_owned(),
-            detail: view.detail,
-            app_pid: self.children.app.and_then(|pid| u32::try_from(pid.as_raw_nonzero().get()).ok()),
-            running: view.run.as_ref().map(|run| run.version.digest),
-            running_seconds: view.run.as_ref().map(|run| now.saturating_sub(run.since) / 1000),
-            starts: view.starts,
-            trial_ends_in_ms: view.run.as_ref().and_then(|run| run.trial_ends).map(left),
-            next_check_seconds: view.next_check.map(|at| left(at) / 1000),
-            pulling: view.helper == Some(Helper::Check),
-        });
-        status
     }
 }
 

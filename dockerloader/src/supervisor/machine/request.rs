@@ -47,10 +47,6 @@ impl Machine {
                     }
                 }
             }
-            // Too late to change anything, but true.
-            Phase::Stopping { run, .. } if run.trial_ends.is_none() => {
-                Reply::AlreadyCommitted { digest: run.version.digest }
-            }
             Phase::Stopping { then, .. } => Reply::Refused {
                 reason: format!("too late: the application is being stopped {}", then.purpose()),
             },
