@@ -81,6 +81,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     }
     for round in &rounds {
         round.check(layout.facts.files)?;
+        round.commit()?;
         for tool in TOOLS {
             let from = registry.mark()?;
             let cost = measure(round.commands_again(tool), round.daemon(tool), &log)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::Metadata;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{machine, section};
 use crate::call::Call;
@@ -121,7 +121,7 @@ fn crates(tree: &str, application: &str) -> BTreeSet<String> {
     crates.map(|words| words.join(" ").replacen(" v", " ", 1)).collect()
 }
 
-fn length(path: &PathBuf) -> Result<u64> {
+fn length(path: &Path) -> Result<u64> {
     path.metadata()
         .as_ref()
         .map(Metadata::len)

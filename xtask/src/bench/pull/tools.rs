@@ -102,6 +102,13 @@ impl Round {
         (tool == Tool::Docker).then(|| self.docker.process()).flatten()
     }
 
+    /// Makes what we staged the current version, as the supervisor does when a trial succeeds.
+    pub(super) fn commit(&self) -> Result {
+        let slot = |name: &str| self.path("ours/dockerloader").join(name);
+        let renamed = std::fs::rename(slot("entrypoint-attempt"), slot("entrypoint"));
+        renamed.context("make the staged version the current one")
+    }
+
     /// Whether what we and umoci extracted has as many files as the image.
     pub(super) fn check(&self, expected: i64) -> Result {
         let trees = self.path("ours/dockerloader/storage/v1/extracted");
