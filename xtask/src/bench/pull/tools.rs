@@ -56,7 +56,7 @@ impl Round {
             directory: directory.to_owned(),
             loader: loader.to_owned(),
             image,
-            docker: Docker::start()?,
+            docker: Docker::start(directory)?,
         })
     }
 
