@@ -62,8 +62,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     eprintln!("building the static binary");
     let loader = images::build_loader()?;
     // Deleted at the very end, after the daemons of the rounds have stopped.
-    let directory =
-        tempfile::Builder::new().prefix("pull-").tempdir_in(arguments.directory.as_ref().unwrap_or(&cache));
+    let place = arguments.directory.as_ref().unwrap_or(&cache);
+    let place = place.canonicalize().context(format_args!("use {}", place.display()))?;
+    let directory = tempfile::Builder::new().prefix("pull-").tempdir_in(place);
     let directory = directory.context("make a directory for the runs")?;
     let mut registry = Registry::start(&directory.path().join("registry"))?;
     push(&layout.directory, &registry)?;
