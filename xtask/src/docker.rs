@@ -35,12 +35,12 @@ impl Docker {
             eprintln!("using the Docker daemon that runs, {version}");
             return Ok(running);
         }
-        Self::start()
+        Self::start(&target())
     }
 
-    /// A new daemon, without any image.
-    pub(crate) fn start() -> Result<Self> {
-        let docker = Self { started: Some(Started::spawn()?) };
+    /// A new daemon, without any image, that keeps its data in a directory that it makes below `parent`.
+    pub(crate) fn start(parent: &Path) -> Result<Self> {
+        let docker = Self { started: Some(Started::spawn(parent)?) };
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             match docker.version() {
@@ -133,7 +133,7 @@ impl Docker {
 impl Started {
     /// Containers of the tests use the machine's own network, so this daemon makes no bridge and no firewall rule: nothing
     /// of it stays on the machine.
-    fn spawn() -> Result<Self> {
+    fn spawn(parent: &Path) -> Result<Self> {
         let dockerd = find_program("dockerd").ok_or_else(|| {
             Failure::new("no Docker daemon runs and there is no dockerd: apt-get install docker.io, or `cargo xtask test`")
         })?;
@@ -143,7 +143,7 @@ impl Started {
                 .context(format_args!("make a directory in {}", parent.display()))
         };
         let runtime = make("dockerd-", &std::env::temp_dir())?;
-        let data = make("dockerd-data-", &target())?;
+        let data = make("dockerd-data-", parent)?;
         let log = File::create(runtime.join("log")).context("make the log of dockerd")?;
         let errors = log.try_clone().context("make the log of dockerd")?;
         // When this process is killed, the kernel stops the daemon.

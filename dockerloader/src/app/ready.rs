@@ -11,7 +11,6 @@ use crate::digest::Digest;
 
 /// What [`mark_ready`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
 pub enum Readiness {
     /// This version was on trial; now it is the current one, and that is on disk.
     Committed(Digest),

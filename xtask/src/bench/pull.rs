@@ -13,7 +13,7 @@ mod tools;
 
 mod report;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -35,6 +35,9 @@ pub(crate) struct Arguments {
     /// The image: `full` for figures, which go to docs/benchmarks.md; `small` to try this command out
     #[arg(long, value_enum, default_value_t = Size::Full)]
     size: Size,
+    /// Where the runs write: a file system that is empty and quiet, for figures that are worth something
+    #[arg(long, value_name = "DIRECTORY")]
+    directory: Option<PathBuf>,
     /// Print one JSON object instead of tables
     #[arg(long)]
     json: bool,
@@ -53,19 +56,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
         return Err(Failure::new("only root can restore the owners of files: run this as root"));
     }
     machine::warn_if_busy();
-    let directory = target().join("bench");
+    let cache = target().join("bench");
     let files = if arguments.size == Size::Full { 60_000 } else { 2_000 };
-    let layout = image::find_or_make(&directory, files)?;
+    let layout = image::find_or_make(&cache, files)?;
     eprintln!("building the static binary");
     let loader = images::build_loader()?;
     // Deleted at the very end, after the daemons of the rounds have stopped.
-    let directory = tempfile::Builder::new().prefix("pull-").tempdir_in(&directory);
+    let place = arguments.directory.as_ref().unwrap_or(&cache);
+    let place = place.canonicalize().context(format_args!("use {}", place.display()))?;
+    let directory = tempfile::Builder::new().prefix("pull-").tempdir_in(place);
     let directory = directory.context("make a directory for the runs")?;
     let mut registry = Registry::start(&directory.path().join("registry"))?;
     push(&layout.directory, &registry)?;
 
     let log = directory.path().join("log");
     let mut report = Report::new(layout.facts, arguments.rounds);
+    // Each keeps its daemon until the end: what it stored is deleted then.
     let mut rounds = Vec::new();
     for number in 0..arguments.rounds {
         let round =
@@ -81,6 +87,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     }
     for round in &rounds {
         round.check(layout.facts.files)?;
+        round.commit()?;
         for tool in TOOLS {
             let from = registry.mark()?;
             let cost = measure(round.commands_again(tool), round.daemon(tool), &log)?;

@@ -1,4 +1,5 @@
-//! What is in the files: sizes as in real images, half of the bytes as compressible as text, half not at all.
+//! What is in the files: sizes as in real images, a little more than half of the bytes as compressible as text, the others
+//! not at all.
 
 use fixtures::image::noise;
 
@@ -23,13 +24,13 @@ impl Content {
     /// The content of the next file: mostly a few KiB, sometimes megabytes, as programs and libraries are.
     pub(super) fn next_file(&mut self) -> Vec<u8> {
         let range = match self.random.below(1000) {
-            0 => 2 << 20..6 << 20,
+            0 => 1 << 20..2 << 20,
             1..20 => 32 << 10..128 << 10,
             20..200 => 4 << 10..24 << 10,
             _ => 0..4 << 10,
         };
         let length = range.start + self.random.below(range.end - range.start);
-        if self.random.below(2) == 0 {
+        if self.random.below(9) < 4 {
             return noise(self.random.next(), usize::try_from(length).unwrap_or_default());
         }
         let from = self.random.below(POOL as u64 / 2);

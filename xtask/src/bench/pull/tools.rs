@@ -56,7 +56,7 @@ impl Round {
             directory: directory.to_owned(),
             loader: loader.to_owned(),
             image,
-            docker: Docker::start()?,
+            docker: Docker::start(directory)?,
         })
     }
 
@@ -100,6 +100,13 @@ impl Round {
     /// The process that works for a tool in the background.
     pub(super) fn daemon(&self, tool: Tool) -> Option<u32> {
         (tool == Tool::Docker).then(|| self.docker.process()).flatten()
+    }
+
+    /// Makes what we staged the current version, as the supervisor does when a trial succeeds.
+    pub(super) fn commit(&self) -> Result {
+        let slot = |name: &str| self.path("ours/dockerloader").join(name);
+        let renamed = std::fs::rename(slot("entrypoint-attempt"), slot("entrypoint"));
+        renamed.context("make the staged version the current one")
     }
 
     /// Whether what we and umoci extracted has as many files as the image.
