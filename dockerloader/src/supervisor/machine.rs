@@ -5,6 +5,7 @@ mod helper;
 mod request;
 mod running;
 mod stopping;
+mod view;
 
 use super::exit::{self, Exit};
 use crate::config::{OnTrialFailure, Poll};
@@ -228,17 +229,6 @@ pub(super) struct Machine {
     leaving: bool,
 }
 
-/// Where the machine stands, for status.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct View {
-    pub(super) phase: &'static str,
-    pub(super) detail: String,
-    pub(super) run: Option<Run>,
-    pub(super) starts: u64,
-    pub(super) next_check: Option<Millis>,
-    pub(super) helper: Option<Helper>,
-}
-
 impl Machine {
     /// A supervisor that has not begun. `jitter` is in thousandths, 900..=1100.
     pub(super) fn new(config: Config, jitter: u64) -> Self {
@@ -453,59 +443,6 @@ impl Machine {
     /// The pause before try number `tries` (from 0), in milliseconds.
     fn pause(tries: u32) -> Millis {
         FIRST_PAUSE.saturating_mul(1 << tries.min(16)).min(LONGEST_PAUSE)
-    }
-
-    /// Where the machine stands.
-    pub(super) fn view(&self, now: Millis) -> View {
-        let seconds = |until: Millis| until.saturating_sub(now).div_ceil(1000);
-        let (phase, detail) = match &self.phase {
-            Phase::Begin => ("starting", "starting".to_owned()),
-            Phase::Installing { retry_at: None } => ("installing", "pulling the first version".to_owned()),
-            Phase::Installing { retry_at: Some(at) } => (
-                "waiting",
-                format!("the first version could not be installed; next try in {} s", seconds(*at)),
-            ),
-            Phase::Restoring { digest, .. } => {
-                ("restoring", format!("rebuilding the tree of {}", digest.short()))
-            }
-            Phase::LookingFirst { .. } => {
-                ("waiting", "the last run crashed; looking for an update before starting it again".to_owned())
-            }
-            Phase::Running(Run { trial_ends: Some(ends), .. }) => {
-                ("trial", format!("on trial; {} s left to become ready", seconds(*ends)))
-            }
-            Phase::Running(Run { probation_ends: Some(ends), .. }) => {
-                ("running", format!("running, on probation for {} s more", seconds(*ends)))
-            }
-            Phase::Running(_) => ("running", "running".to_owned()),
-            Phase::BackOff { until } => (
-                "back_off",
-                format!("it asked for a restart with nothing staged; started again in {} s", seconds(*until)),
-            ),
-            Phase::Stopping { then, .. } => ("stopping", format!("stopping, {}", then.purpose())),
-            Phase::Left => ("leaving", "leaving".to_owned()),
-        };
-        View {
-            phase,
-            detail,
-            run: self.run().cloned(),
-            starts: self.starts,
-            next_check: self.next_check(),
-            helper: self.helper,
-        }
-    }
-}
-
-impl Then {
-    const fn purpose(&self) -> &'static str {
-        match self {
-            Self::Leave => "to leave",
-            Self::Swap => "to try the staged version",
-            Self::FailTrial { .. } => "because the trial failed",
-            Self::Hung => "because it hangs",
-            Self::RollBack => "to roll back",
-            Self::Ended => "what the application left behind",
-        }
     }
 }
 
