@@ -94,6 +94,13 @@ fn containers(stages: &mut Stages, arguments: &Arguments) {
         }
         Ok(verdict)
     });
+    if arguments.filter.is_empty() {
+        stages.run("docker export", |tests| {
+            let call = cargo().args(["test", "--package", "dockerloader", "--features", "loader"]);
+            let call = call.args(["--test", "extract_real", "debian_by_docker", "--", "--no-capture"]);
+            counted(call.envs(&services.environment()), tests)
+        });
+    }
     stages.run("clean up", |_| {
         drop(services);
         Ok(Verdict::Passed)
