@@ -28,14 +28,17 @@ struct Started {
 }
 
 impl Docker {
+    /// The daemon that `docker` finds.
+    pub(crate) fn find() -> Option<Self> {
+        let running = Self { started: None };
+        let version = running.version().ok()?;
+        eprintln!("using the Docker daemon that runs, {version}");
+        Some(running)
+    }
+
     /// The daemon that `docker` finds, else a new one.
     pub(crate) fn find_or_start() -> Result<Self> {
-        let running = Self { started: None };
-        if let Ok(version) = running.version() {
-            eprintln!("using the Docker daemon that runs, {version}");
-            return Ok(running);
-        }
-        Self::start(&target())
+        Self::find().map_or_else(|| Self::start(&target()), Ok)
     }
 
     /// A new daemon, without any image, that keeps its data in a directory that it makes below `parent`.

@@ -23,14 +23,20 @@ pub(crate) struct ImageArguments {
 
 /// `cargo xtask image`.
 pub(crate) fn build_for_release(arguments: &ImageArguments) -> Result {
-    let binary = build_static(&["--package", "dockerloader", "--features", "loader"], "dockerloader")?;
     if let Some(context) = &arguments.context {
         std::fs::create_dir_all(context).context(format_args!("make {}", context.display()))?;
-        return fill_loader_context(context, &binary);
+        return fill_loader_context(context, &build_loader()?);
     }
+    // One that is started for this would take the image with it.
+    let docker = Docker::find().ok_or_else(|| {
+        Failure::new(
+            "no Docker daemon answers: start one, or prepare the build with --context DIRECTORY and run on another machine: \
+             docker build --file Dockerfile --tag dockerloader DIRECTORY",
+        )
+    })?;
+    let binary = build_loader()?;
     let context = tempfile::tempdir().context("make a temporary directory")?;
     fill_loader_context(context.path(), &binary)?;
-    let docker = Docker::find_or_start()?;
     docker.build(&arguments.tag, None, &root().join("Dockerfile"), context.path())?;
     println!("{}", docker.call(["image", "ls", &arguments.tag]).read()?);
     Ok(())
