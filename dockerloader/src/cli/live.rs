@@ -1,8 +1,5 @@
 //! Finding the supervisor of a data directory, or making sure that there is none.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::OpenOptionsExt as _;
-
 use serde::Deserialize;
 
 use super::Context;
@@ -12,6 +9,7 @@ use crate::app::{Client, Error};
 use crate::control::{CONTROL_VARIABLE, GENERATION_VARIABLE, Reply, Request};
 use crate::disk::{Disk as _, RealDisk};
 use crate::layout::Layout;
+use crate::supervisor::{self, LockError, Locked};
 
 /// Largest address file that is read, in bytes.
 const ADDRESS_BYTES: u64 = 64 << 10;
@@ -59,8 +57,8 @@ fn address(layout: &Layout) -> Option<Address> {
     serde_json::from_slice(&bytes).ok()
 }
 
-/// Takes the supervisor's place in a directory for as long as the file is held, so that none starts meanwhile (I7).
-pub(super) fn take_place(context: &Context, command: &str) -> Result<File, Failure> {
+/// Takes the supervisor's place in a directory for as long as the lock is held, so that none starts meanwhile (I7).
+pub(super) fn take_place(context: &Context, command: &str) -> Result<Locked, Failure> {
     let root = context.layout.root();
     match RealDisk.kind(root) {
         Ok(Some(_)) => {}
@@ -70,25 +68,15 @@ pub(super) fn take_place(context: &Context, command: &str) -> Result<File, Failu
         }
         Err(error) => return Err(Failure::file(root, &error)),
     }
-    let path = context.layout.supervisor_lock();
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(|error| Failure::file(&path, &error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Failure::new(
+    supervisor::take_place(&context.layout).map_err(|error| match error {
+        LockError::Held { path } => Failure::new(
             Exit::Temporary,
             format!(
                 "a supervisor holds {}, but it can't be reached from here; ask inside its container: \
                  docker exec CONTAINER dockerloader {command}",
                 path.display()
             ),
-        )),
-        Err(TryLockError::Error(error)) => Err(Failure::file(&path, &error)),
-    }
+        ),
+        LockError::Unusable { path, source } => Failure::file(&path, &source),
+    })
 }

@@ -10,7 +10,7 @@ use crate::layout::Layout;
 
 /// Why the place could not be taken.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum LockError {
+pub(crate) enum LockError {
     /// Another supervisor has it.
     #[error(
         "another supervisor holds {path}: two must never run on one data directory; stop the other one, or set \
@@ -36,7 +36,7 @@ pub(super) enum LockError {
 /// be made or opened, on a read-only volume or one of another user, a version on disk is started all the same (I1), and
 /// still by one supervisor alone.
 #[derive(Debug)]
-pub(super) struct Locked {
+pub(crate) struct Locked {
     _file: Option<File>,
     _directory: Option<File>,
 }
@@ -45,7 +45,7 @@ pub(super) struct Locked {
 ///
 /// # Errors
 /// [`LockError`].
-pub(super) fn take_place(layout: &Layout) -> Result<Locked, LockError> {
+pub(crate) fn take_place(layout: &Layout) -> Result<Locked, LockError> {
     let unusable = |path: PathBuf| move |source| LockError::Unusable { path, source };
     // The data directory itself is the operator's to make: a missing mount must not be covered up by a directory that
     // vanishes with the container.
@@ -102,5 +102,25 @@ pub(super) fn publish(layout: &Layout, control: &str) {
             event = "not_published",
             "commands outside the application can't reach this supervisor: {error}"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_holds_the_file_or_only_the_directory_is_alone() {
+        let ground = tempfile::tempdir().unwrap();
+        let layout = Layout::new(ground.path());
+        let place = take_place(&layout).unwrap();
+        assert!(matches!(take_place(&layout), Err(LockError::Held { .. })));
+        drop(place);
+        // As on a read-only volume, where there is no file to lock.
+        let directory = File::open(layout.root()).unwrap();
+        directory.try_lock().unwrap();
+        assert!(matches!(take_place(&layout), Err(LockError::Held { .. })));
+        drop(directory);
+        assert!(take_place(&layout).is_ok());
     }
 }

@@ -32,4 +32,5 @@ mod sys;
 mod tail;
 
 pub use exit::Exit;
+pub(crate) use lock::{LockError, Locked, take_place};
 pub use run::run;
