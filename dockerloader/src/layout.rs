@@ -115,6 +115,11 @@ impl Layout {
         self.storage().join("resolved.json")
     }
 
+    /// `storage/v1/volume.json`: what the data volume can do, found out at the last pull.
+    pub fn volume(&self) -> PathBuf {
+        self.storage().join("volume.json")
+    }
+
     /// `supervisor.json`: the live supervisor's process id and control address.
     pub fn supervisor_address(&self) -> PathBuf {
         self.root.join("supervisor.json")
