@@ -13,6 +13,7 @@ use crate::manifest;
 use crate::registry;
 use crate::remedy::Remedy;
 use crate::tree;
+use crate::volume;
 
 /// Why a version could not be brought on disk.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +51,9 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// The tree can't be made as it is wanted.
+    #[error(transparent)]
+    Volume(#[from] volume::Error),
     /// No room.
     #[error(transparent)]
     Full(#[from] Full),
@@ -76,6 +80,7 @@ impl Error {
             Self::Tree { source, .. } => source.remedy(),
             Self::Program(error) => error.remedy(),
             Self::Refused { .. } => Remedy::Refuse,
+            Self::Volume(error) => error.remedy(),
             Self::Full(error) => error.remedy(),
             Self::Io { source, .. } => Remedy::of_io(source),
         }

@@ -46,6 +46,7 @@ use crate::manifest::Platform;
 use crate::progress::{Event, Progress};
 use crate::reference::Reference;
 use crate::registry::Client;
+use crate::volume::Wanted;
 
 use bring::{Pull, failure_of};
 use content::Content;
@@ -64,6 +65,8 @@ pub struct Request {
     pub rejected: BTreeMap<Digest, String>,
     /// Whether to try a version again that was refused, or that filled the disk, at the last look.
     pub again: bool,
+    /// How the tree is to be made.
+    pub method: Wanted,
     /// How long to wait for whoever holds the store's lock.
     pub wait: Duration,
 }

@@ -10,6 +10,7 @@ use super::{Method, Probe, Unsupported, Wanted, recall, subvolume};
 use crate::disk::{self, Disk as _, RealDisk};
 use crate::layout::Layout;
 use crate::remedy::Remedy;
+use crate::status::Trees;
 
 /// Why no method could be chosen.
 #[derive(Debug, thiserror::Error)]
@@ -56,11 +57,16 @@ pub fn probe(layout: &Layout, wanted: Wanted) -> Result<Option<Method>, Error> {
     let circumstances = circumstances(&storage).map_err(failed("look at", &storage))?;
     let remembered = recall(&RealDisk, layout);
     let probe = match &remembered {
-        Some(memory) if memory.circumstances == circumstances => memory.probe.clone(),
+        Some(memory) if memory.circumstances == circumstances => memory.trees.probe.clone(),
         _ => attempt(layout)?,
     };
     let chosen = probe.choose(wanted);
-    let memory = Memory { circumstances, probe, method: chosen.as_ref().ok().copied().flatten() };
+    let trees = Trees {
+        method: chosen.as_ref().ok().copied().flatten(),
+        problem: chosen.as_ref().err().map(ToString::to_string),
+        probe,
+    };
+    let memory = Memory { circumstances, trees };
     if remembered.as_ref() != Some(&memory) {
         let path = layout.volume();
         let text = serde_json::to_vec(&memory).map_err(io::Error::other).map_err(failed("write", &path))?;
@@ -79,6 +85,7 @@ fn attempt(layout: &Layout) -> Result<Probe, Error> {
     remove(&directory).map_err(failed("remove"))?;
     RealDisk.create_directories(&directory).map_err(failed("make"))?;
     let mut probe = Probe::default();
+    probe.cannot.insert(Method::Overlay, "this loader can't".to_owned());
     for (method, result) in [(Method::Snapshot, snapshot(&directory)), (Method::Reflink, reflink(&directory))]
     {
         if let Err(error) = result {

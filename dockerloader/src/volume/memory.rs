@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Method, Probe};
 use crate::disk::Disk;
 use crate::layout::Layout;
+use crate::status::Trees;
 
 /// Largest file that is read, in bytes.
 const BYTES: u64 = 64 << 10;
@@ -14,10 +14,8 @@ const BYTES: u64 = 64 << 10;
 pub struct Memory {
     /// Where and as whom the attempts were made; elsewhere they are made again.
     pub circumstances: Circumstances,
-    /// What they found.
-    pub probe: Probe,
-    /// The method that was chosen; `None` when trees are always extracted from their layers.
-    pub method: Option<Method>,
+    /// What they found, and what was chosen.
+    pub trees: Trees,
 }
 
 /// All that the outcome of a probe depends on, as far as a process can see it at little cost.
