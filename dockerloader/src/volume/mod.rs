@@ -18,6 +18,9 @@ mod attempt;
 #[cfg(feature = "loader")]
 pub mod subvolume;
 
+#[cfg(feature = "loader")]
+pub mod spare;
+
 pub use method::{Method, Wanted};
 pub use probe::{Probe, Unsupported};
 
