@@ -12,6 +12,8 @@ mod probe;
 
 mod memory;
 
+mod made;
+
 #[cfg(feature = "loader")]
 mod attempt;
 
@@ -21,6 +23,7 @@ pub mod subvolume;
 #[cfg(feature = "loader")]
 pub mod spare;
 
+pub use made::{Made, Origin};
 pub use method::{Method, Wanted};
 pub use probe::{Probe, Unsupported};
 
