@@ -43,7 +43,7 @@ impl Folder {
         match self {
             Self::Launch => layout.launches(),
             Self::Seals => layout.seals(),
-            Self::Stamps => layout.all_stamps(),
+            Self::Stamps => layout.stamps_folder(),
             Self::Extracted => layout.extracted(),
             Self::Images => layout.images(),
             Self::Indexes => layout.layer_indexes(),
