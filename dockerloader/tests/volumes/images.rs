@@ -1,6 +1,6 @@
 //! Images of which most of one is in the next.
 
-use fixtures::image::{BuiltImage, Image, Layer, noise};
+use fixtures::image::{BuiltImage, Compression, Image, Layer, noise};
 
 /// Files in the lower layer.
 pub(crate) const FILES: u64 = 400;
@@ -49,4 +49,11 @@ pub(crate) fn other() -> BuiltImage {
     // What was a folder is a file, and the other way round.
     layer = layer.file("lib", 0o644, b"a file").file("app/version/now", 0o644, b"a folder");
     Image::new().layer(layer).build()
+}
+
+/// Small as a blob, 7 MB as files, of which nothing is in [`image`].
+pub(crate) fn image_of_blanks() -> BuiltImage {
+    let layer =
+        Layer::new().file("entrypoint", 0o755, b"#!/bin/sh\n").file("blanks", 0o644, &[b' '; 7_000_000]);
+    Image::new().layer(layer.compression(Compression::Gzip)).build()
 }

@@ -11,7 +11,7 @@ pub(crate) struct Kind {
     make: &'static [&'static str],
 }
 
-pub(crate) const EXT4: Kind = Kind { name: "ext4", method: "copy", make: &["mkfs.ext4", "-q"] };
+pub(crate) const EXT4: Kind = Kind { name: "ext4", method: "copy", make: &["mkfs.ext4", "-q", "-m", "0"] };
 pub(crate) const XFS: Kind = Kind { name: "xfs", method: "reflink", make: &["mkfs.xfs", "-q"] };
 pub(crate) const BTRFS: Kind = Kind { name: "btrfs", method: "snapshot", make: &["mkfs.btrfs", "-q"] };
 
