@@ -47,6 +47,8 @@ pub(super) enum Plan {
         base: Base,
         /// A version whose files may be read for what the base lacks.
         contents: Option<Digest>,
+        /// Whether all layers are read, also those that are known: no tree has the contents of some file.
+        read_all: bool,
     },
 }
 
@@ -59,6 +61,21 @@ pub(super) enum Base {
     Spare(Digest),
     /// A snapshot of the current version's tree, or an overlay over it.
     Current(Digest),
+}
+
+impl Plan {
+    /// The next best when nobody has the contents of some file: they are in a layer. Where the tree would begin empty, that is
+    /// the same as to extract.
+    pub(super) const fn reading_all(self) -> Self {
+        match self {
+            Self::Update { base: Base::Empty, .. } | Self::Update { read_all: true, .. } | Self::Extract => {
+                Self::Extract
+            }
+            Self::Update { base, contents, read_all: false } => {
+                Self::Update { base, contents, read_all: true }
+            }
+        }
+    }
 }
 
 /// One part in this many of the layers has to be unchanged for a tree that begins empty: else extraction is as cheap.
@@ -78,17 +95,21 @@ pub(super) fn choose(facts: &Facts) -> Plan {
         Method::Overlay | Method::Snapshot => {
             match facts.current_base.filter(alike) {
                 // All that the current version has is in the base already.
-                Some(current) => Plan::Update { base: Base::Current(current.digest), contents: None },
+                Some(current) => {
+                    Plan::Update { base: Base::Current(current.digest), contents: None, read_all: false }
+                }
                 None => Plan::Extract,
             }
         }
         Method::Reflink | Method::Copy => match facts.spare.filter(alike) {
-            Some(spare) => Plan::Update { base: Base::Spare(spare.digest), contents: facts.current },
+            Some(spare) => {
+                Plan::Update { base: Base::Spare(spare.digest), contents: facts.current, read_all: false }
+            }
             None if facts.current.is_some()
                 && unchanged > 0
                 && unchanged.saturating_mul(WORTHWHILE) >= total =>
             {
-                Plan::Update { base: Base::Empty, contents: facts.current }
+                Plan::Update { base: Base::Empty, contents: facts.current, read_all: false }
             }
             None => Plan::Extract,
         },
@@ -106,7 +127,7 @@ mod tests {
     fn facts(method: Option<Method>, text: &str) -> Facts {
         let mut facts = Facts { method, spare: None, current: None, current_base: None, layers: Vec::new() };
         for word in text.split_whitespace() {
-            let number = word.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap();
+            let number = word.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(0);
             match word.as_bytes()[0] {
                 b's' => facts.spare = Some(Known { digest: SPARE, bytes: number }),
                 b'c' => facts.current = Some(CURRENT),
@@ -121,8 +142,22 @@ mod tests {
     }
 
     #[test]
+    fn what_no_tree_has_is_read_from_the_layers() {
+        let update = |base, read_all| Plan::Update { base, contents: None, read_all };
+        for (plan, next) in [
+            (update(Base::Spare(SPARE), false), update(Base::Spare(SPARE), true)),
+            (update(Base::Current(CURRENT), false), update(Base::Current(CURRENT), true)),
+            (update(Base::Empty, false), Plan::Extract),
+            (update(Base::Spare(SPARE), true), Plan::Extract),
+            (Plan::Extract, Plan::Extract),
+        ] {
+            assert_eq!(plan.reading_all(), next);
+        }
+    }
+
+    #[test]
     fn a_tree_is_made_from_what_is_there_where_that_is_cheaper() {
-        let update = |base, contents: Option<Digest>| Plan::Update { base, contents };
+        let update = |base, contents: Option<Digest>| Plan::Update { base, contents, read_all: false };
         let (from_spare, from_current) = (Base::Spare(SPARE), Base::Current(CURRENT));
         for (method, there, plan) in [
             // The first version.

@@ -16,6 +16,7 @@ use crate::manifest::{Descriptor, Platform};
 use crate::progress::{Event, Progress};
 use crate::registry::Client;
 use crate::remedy::Remedy;
+use crate::tree;
 use crate::volume::{self, Method, spare};
 
 use super::base::{Base, Plan};
@@ -84,6 +85,15 @@ impl Pull<'_> {
                 {
                     fetched_again = true;
                     (sources, plan) = look();
+                }
+                Err(Error::Tree { source: tree::Error::ContentsMissing { path }, .. })
+                    if plan != Plan::Extract =>
+                {
+                    tracing::info!(
+                        event = "contents_missing", digest = %content.digest,
+                        "all layers of version {} are read: no tree has the contents of {path}", content.digest.short()
+                    );
+                    plan = plan.reading_all();
                 }
                 // A tree that is there was no good beginning.
                 Err(error @ Error::Tree { .. }) if plan != Plan::Extract => {

@@ -38,10 +38,19 @@ pub(super) struct Job {
     limits: Limits,
     progress: Arc<dyn Progress>,
     layout: Layout,
-    /// What the tree begins as, and a version whose files may be read for it; `None` to extract into an empty directory.
-    update: Option<(tree::Base, Option<Digest>)>,
+    /// `None` to extract into an empty directory.
+    update: Option<Start>,
     /// The thread may outlive a pull that was given up.
     _lock: Arc<StoreLock>,
+}
+
+/// What a tree that is not extracted begins as.
+struct Start {
+    base: tree::Base,
+    /// A version whose files may be read.
+    contents: Option<Digest>,
+    /// Whether layers that are known are read all the same.
+    read_all: bool,
 }
 
 /// What makes the tree.
@@ -115,13 +124,13 @@ impl Job {
         };
         self.update = match plan {
             Plan::Extract => None,
-            Plan::Update { base, contents } => {
+            Plan::Update { base, contents, read_all } => {
                 let base = match base {
                     Base::Empty => Some(tree::Base::empty()),
                     Base::Spare(_) => sealed(&sources.spare),
                     Base::Current(_) => sealed(&sources.subvolume),
                 };
-                base.map(|base| (base, contents))
+                base.map(|base| Start { base, contents, read_all })
             }
         };
         self
@@ -138,16 +147,18 @@ pub(super) fn run(
 ) -> Result<Tree, Error> {
     let mut digest = Digest::from_bytes([0; 32]);
     let at = |digest: Digest| move |source| explain(digest, source);
+    let quiet: fn(u64) = |_| {};
     let mut engine = match &job.update {
-        None => Engine::Extraction(Extraction::new(root, job.limits, |_| {}).map_err(at(digest))?),
-        Some((base, _)) => {
-            Engine::Update(Update::new(root, base.clone(), job.limits, |_| {}).map_err(at(digest))?)
+        None => Engine::Extraction(Extraction::new(root, job.limits, quiet).map_err(at(digest))?),
+        Some(Start { base, .. }) => {
+            Engine::Update(Update::new(root, base.clone(), job.limits, quiet).map_err(at(digest))?)
         }
     };
     let mut indexes = Vec::new();
     for (layer, diff_id) in &job.layers {
         digest = layer.digest;
         if let Engine::Update(update) = &mut engine
+            && !job.update.as_ref().is_some_and(|start| start.read_all)
             && ready.contains(&digest)
             && let Some(index) = sources::layer_index(&job.layout, &digest, diff_id)
         {
@@ -173,7 +184,7 @@ pub(super) fn run(
     let finished = match engine {
         Engine::Extraction(extraction) => extraction.finish(),
         Engine::Update(update) => {
-            let version = job.update.as_ref().and_then(|(_, contents)| *contents);
+            let version = job.update.as_ref().and_then(|start| start.contents);
             match version.and_then(|version| Donor::new(&job.layout.tree(&version))) {
                 Some(donor) => update.finish(&donor),
                 None => update.finish(&NoContents),
