@@ -18,6 +18,9 @@ mod attempt;
 #[cfg(feature = "loader")]
 pub mod subvolume;
 
+#[cfg(feature = "loader")]
+pub mod overlay;
+
 pub use method::{Method, Wanted};
 pub use probe::{Probe, Unsupported};
 
