@@ -118,6 +118,11 @@ impl Disk for RealDisk {
     }
 
     fn remove_tree(&self, path: &Path) -> io::Result<()> {
+        // A subvolume goes in one step, whatever is in it. Where that is not permitted, it goes like a directory.
+        #[cfg(feature = "loader")]
+        if crate::volume::subvolume::is_subvolume(path) && crate::volume::subvolume::destroy(path).is_ok() {
+            return Ok(());
+        }
         match std::fs::remove_dir_all(path) {
             // Directories of images may be closed to their owner, which only root doesn't notice.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {

@@ -5,6 +5,9 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::digest::Digest;
 
+/// Before the digest in the name of a spare tree.
+pub const SPARE: &str = "spare-";
+
 /// The paths below `DOCKERLOADER_DATA_DIR`. See the crate's `design` page for the drawing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -98,6 +101,31 @@ impl Layout {
     /// `storage/v1/seals`: what was extracted into each tree, named by the manifest's digest.
     pub fn seals(&self) -> PathBuf {
         self.storage().join("seals")
+    }
+
+    /// `storage/v1/stamps`: what each path of a tree was when it was sealed, named by the manifest's digest.
+    pub fn all_stamps(&self) -> PathBuf {
+        self.storage().join("stamps")
+    }
+
+    /// The stamps of one extracted file system.
+    pub fn stamps(&self, digest: &Digest) -> PathBuf {
+        self.all_stamps().join(digest.to_string())
+    }
+
+    /// `storage/v1/indexes`: the entries of each layer without their contents, named by the digest of the layer's blob.
+    pub fn layer_indexes(&self) -> PathBuf {
+        self.storage().join("indexes")
+    }
+
+    /// The index of one layer.
+    pub fn layer_index(&self, blob: &Digest) -> PathBuf {
+        self.layer_indexes().join(blob.to_string())
+    }
+
+    /// The spare tree that a version became when no slot named it any more. Its name is no version's.
+    pub fn spare(&self, digest: &Digest) -> PathBuf {
+        self.extracted().join(format!("{SPARE}{digest}"))
     }
 
     /// `storage/v1/launch/sha256:<hex>`: how a version is started.

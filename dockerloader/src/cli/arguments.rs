@@ -104,6 +104,9 @@ pub enum Command {
     },
     /// Delete what no version needs any more
     Gc {
+        /// The spare tree too, from which the next version would be made
+        #[arg(long)]
+        all: bool,
         /// Only tell what would be deleted
         #[arg(long)]
         dry_run: bool,

@@ -1,9 +1,10 @@
 //! What is there and what is needed, read from the disk.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::io;
 
-use super::{Error, Folder, Present, References, failed};
+use super::{Error, Folder, Plan, Present, References, failed, plan};
 use crate::blobs::digest_of_bytes;
 use crate::digest::Digest;
 use crate::disk::{Disk, Kind};
@@ -30,6 +31,8 @@ pub struct Listing {
     pub present: Present,
     /// What the needed versions' manifests name.
     pub references: References,
+    /// When the seals of trees that are not needed were written, in seconds since 1970.
+    pub ages: BTreeMap<Digest, u64>,
     /// What is odd.
     pub findings: Vec<String>,
 }
@@ -70,7 +73,24 @@ impl Listing {
             .iter()
             .map(|version| (*version, blobs_of(disk, layout, version, limits)))
             .collect::<BTreeMap<_, _>>();
+        listing.ages = listing
+            .names(Folder::Seals)
+            .filter_map(|name| name.to_str()?.parse().ok())
+            .filter(|digest| !listing.keep.versions.contains(digest))
+            .filter_map(|digest| Some((digest, disk.modified(&layout.seal(&digest)).ok()?)))
+            .collect();
         Ok(listing)
+    }
+
+    fn names(&self, folder: Folder) -> impl Iterator<Item = &OsString> {
+        self.present.get(&folder).into_iter().flatten()
+    }
+
+    /// What goes. With `spare`, one tree that is not needed stays as the spare one.
+    pub fn plan(&self, spare: bool) -> Plan {
+        let Self { keep, present, references, ages, .. } = self;
+        let spare = if spare { plan::choose_spare(&keep.versions, present, ages) } else { None };
+        plan::plan(&keep.versions, keep.complete, present, references, spare)
     }
 }
 

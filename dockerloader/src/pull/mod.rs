@@ -15,6 +15,8 @@ mod look;
 
 mod content;
 
+mod base;
+
 mod bring;
 
 mod download;

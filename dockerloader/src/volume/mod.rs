@@ -21,6 +21,9 @@ pub mod subvolume;
 #[cfg(feature = "loader")]
 pub mod overlay;
 
+#[cfg(feature = "loader")]
+pub mod spare;
+
 pub use method::{Method, Wanted};
 pub use probe::{Probe, Unsupported};
 
