@@ -8,6 +8,7 @@ use crate::launch::Launch;
 use crate::layout::{Layout, Slot};
 use crate::manifest::{ImageConfig, Platform};
 use crate::tree::{self, Depth, Problem, Seal};
+use crate::volume::overlay::{self, View};
 
 use super::{Error, program};
 
@@ -19,12 +20,15 @@ const SEAL_BYTES: u64 = 1 << 30;
 pub(super) fn installed(layout: &Layout, digest: &Digest) -> Option<Launch> {
     let launch = Launch::read(&RealDisk, layout, digest).ok()??;
     let seal = Seal::parse(RealDisk.read(&layout.seal(digest), SEAL_BYTES).ok()?).ok()?;
-    let findings = tree::verify(&layout.tree(digest), &seal, Depth::Quick);
+    // A version that is not mounted is looked at all the same; one that can't be is made anew.
+    let view = View::of(layout, digest).ok()?;
+    let findings = tree::verify(view.path(), &seal, Depth::Quick);
     findings.iter().all(|finding| finding.problem == Problem::Extra).then_some(launch)
 }
 
 /// Removes what earlier extractions and removals left. The caller holds the store's lock.
 pub(super) fn remove_leftovers(layout: &Layout) -> Result<(), Error> {
+    overlay::remove_leftovers(layout)?;
     let folder = layout.extracted();
     RealDisk.create_directories(&folder).map_err(Error::io("make", folder.clone()))?;
     for name in RealDisk.list(&folder).map_err(Error::io("list", folder.clone()))? {
@@ -99,6 +103,8 @@ impl Temporary {
                 .map_err(Error::io("write", path))?;
         }
         let tree = layout.tree(digest);
+        // A mount would keep the name from being swapped. The stack's file goes after the tree is there, which counts before it.
+        overlay::unmount(layout, digest)?;
         match RealDisk.kind(&tree).map_err(Error::io("look at", tree.clone()))? {
             None => {
                 disk::rename_synced(&RealDisk, &self.path, &tree).map_err(Error::io("rename", tree))?;
@@ -112,6 +118,7 @@ impl Temporary {
                 remove(&aside)?;
             }
         }
+        overlay::forget(layout, digest)?;
         Ok(launch)
     }
 }

@@ -58,7 +58,7 @@ pub use self::extraction::{Extracted, Extraction};
 pub use self::path::RelativePath;
 pub use self::pax::Timestamp;
 pub use self::refusal::{Refusal, Rule};
-pub use self::seal::{Record, RecordKind, Records, Seal, SealError};
+pub use self::seal::{RecordKind, Seal, SealError};
 pub use self::sparse::Segment;
 pub use self::verify::{Depth, Finding, Problem, verify};
 pub use self::warning::{Warning, WarningKind};

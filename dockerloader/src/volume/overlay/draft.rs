@@ -104,12 +104,6 @@ impl Draft {
         self.over = None;
         let tree_bytes = bytes_of_seal(seal);
         let growing = self.growing();
-        if below.is_none() && has_whiteout(seal) {
-            // What looks like a whiteout would hide itself in an overlay: such a tree stays plain.
-            leftovers::put(&self.layout, &self.version, &growing)?;
-            self.done = true;
-            return leftovers::forget(&self.layout, &self.version);
-        }
         let bytes = match &below {
             Some(_) => bytes_of_directory(&growing).map_err(Error::io("look at", &growing))?,
             None => tree_bytes,
@@ -176,17 +170,6 @@ fn free_name(layout: &Layout, version: &Digest) -> Result<String, Error> {
 fn make(path: &Path) -> Result<(), Error> {
     leftovers::remove(path)?;
     std::fs::DirBuilder::new().mode(0o755).create(path).map_err(Error::io("make", path))
-}
-
-/// Whether the tree has a device that means "nothing here" to an overlay (`overlayfs.rst`, "whiteouts and opaque directories").
-fn has_whiteout(seal: &Seal) -> bool {
-    let mut records = seal.records();
-    while let Some(record) = records.next() {
-        if record.kind == (RecordKind::CharDevice { major: 0, minor: 0 }) {
-            return true;
-        }
-    }
-    false
 }
 
 /// Bytes of all files of a tree, each counted once.

@@ -60,14 +60,6 @@ impl Error {
         }
     }
 
-    /// What the system said, if it was asked.
-    pub fn into_io(self) -> Option<(&'static str, PathBuf, io::Error)> {
-        match self {
-            Self::Io { action, path, source } => Some((action, path, source)),
-            Self::Stack { .. } | Self::Mount { .. } | Self::Unmount { .. } => None,
-        }
-    }
-
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }

@@ -57,14 +57,6 @@ pub fn forget(layout: &Layout, version: &Digest) -> Result<(), Error> {
     remove_aside(&layout.writes(version))
 }
 
-/// Puts a finished directory at a version's place as its plain tree; what is there goes.
-pub(super) fn put(layout: &Layout, version: &Digest, directory: &Path) -> Result<(), Error> {
-    let tree = layout.tree(version);
-    unmount(layout, version)?;
-    remove_aside(&tree)?;
-    disk::rename_synced(&RealDisk, directory, &tree).map_err(Error::io("rename", &tree))
-}
-
 /// Removes a directory with all in it. What is mounted there is unmounted first: its layers stay as they are.
 pub(super) fn remove(path: &Path) -> Result<(), Error> {
     mount::detach(path).map_err(|source| Error::Unmount { path: path.to_owned(), source })?;
