@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::mount::{self, Upper};
 use super::stack::{Frozen, Growth, Stack};
-use super::{Error, leftovers, stack};
+use super::{Error, leftovers, prepare, stack};
 use crate::digest::Digest;
 use crate::disk::{self, Disk as _, RealDisk};
 use crate::layout::Layout;
@@ -147,6 +147,8 @@ fn adopt(layout: &Layout, version: &Digest, stack: &Stack) -> Result<(), Error> 
     let at = layout.tree(version);
     leftovers::unmount(layout, version)?;
     leftovers::remove_aside(&layout.writes(version))?;
+    // Now, so that it costs the supervisor no more than a mount when the version is about to start.
+    prepare::writes(layout, version, &stack.paths(layout))?;
     stack.write(layout, version)?;
     if !leftovers::is_empty(&at).map_err(Error::io("look at", &at))? {
         leftovers::remove_aside(&at)?;

@@ -88,7 +88,7 @@ fn mount_to_run(layout: &Layout, version: &Digest, stack: &Stack) -> Result<(), 
 }
 
 /// The directory of what the workload writes, made when it isn't there. It has its name only when it is complete.
-fn writes(layout: &Layout, version: &Digest, lower: &[PathBuf]) -> Result<PathBuf, Error> {
+pub(super) fn writes(layout: &Layout, version: &Digest, lower: &[PathBuf]) -> Result<PathBuf, Error> {
     let writes = layout.writes(version);
     if RealDisk.kind(&writes).map_err(Error::io("look at", &writes))? == Some(Kind::Directory) {
         return Ok(writes);
