@@ -103,24 +103,14 @@ impl Layout {
         self.storage().join("seals")
     }
 
-    /// `storage/v1/stamps`: what each path of a tree was when it was sealed, named by the manifest's digest.
-    pub fn all_stamps(&self) -> PathBuf {
+    /// `storage/v1/stamps`: inode and change time of each path of a tree, named by the manifest's digest.
+    pub fn stamps_folder(&self) -> PathBuf {
         self.storage().join("stamps")
     }
 
-    /// The stamps of one extracted file system.
-    pub fn stamps(&self, digest: &Digest) -> PathBuf {
-        self.all_stamps().join(digest.to_string())
-    }
-
-    /// `storage/v1/indexes`: the entries of each layer without their contents, named by the digest of the layer's blob.
+    /// `storage/v1/indexes`: entries of layers without the contents, named by the digest of the layer's blob.
     pub fn layer_indexes(&self) -> PathBuf {
         self.storage().join("indexes")
-    }
-
-    /// The index of one layer.
-    pub fn layer_index(&self, blob: &Digest) -> PathBuf {
-        self.layer_indexes().join(blob.to_string())
     }
 
     /// The spare tree that a version became when no slot named it any more. Its name is no version's.
@@ -196,6 +186,16 @@ impl Layout {
     /// What one version's workload wrote over its stack.
     pub fn writes(&self, digest: &Digest) -> PathBuf {
         self.all_writes().join(digest.to_string())
+    }
+
+    /// The stamps of one extracted file system.
+    pub fn stamps(&self, digest: &Digest) -> PathBuf {
+        self.stamps_folder().join(digest.to_string())
+    }
+
+    /// The index of the layer with this blob.
+    pub fn layer_index(&self, digest: &Digest) -> PathBuf {
+        self.layer_indexes().join(digest.to_string())
     }
 
     /// The digest of the version that a path inside `extracted` belongs to, and the path inside its tree. `None` for

@@ -59,7 +59,7 @@ impl Folder {
         match self {
             Self::Launch => layout.launches(),
             Self::Seals => layout.seals(),
-            Self::Stamps => layout.all_stamps(),
+            Self::Stamps => layout.stamps_folder(),
             Self::Stacks => layout.stacks(),
             Self::Extracted => layout.extracted(),
             Self::Writes => layout.all_writes(),

@@ -3,7 +3,7 @@
 use crate::digest::Digest;
 use crate::volume::Method;
 
-/// A tree that is on disk with its seal and its stamps.
+/// A tree that is on disk with what is needed to change it into another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Known {
     /// The version that it is, or was.
@@ -29,10 +29,9 @@ pub(super) struct Facts {
     /// The spare tree.
     pub(super) spare: Option<Known>,
     /// The version that runs, or would run.
-    pub(super) current: Option<Known>,
-    /// Whether the current version's tree can be built upon as it is: a subvolume for a snapshot, frozen directories for
-    /// an overlay.
-    pub(super) current_is_base: bool,
+    pub(super) current: Option<Digest>,
+    /// Its tree, if that can be built upon as it is: a subvolume for a snapshot, frozen directories for an overlay.
+    pub(super) current_base: Option<Known>,
     /// The layers, lowest first.
     pub(super) layers: Vec<LayerFacts>,
 }
@@ -75,19 +74,21 @@ pub(super) fn choose(facts: &Facts) -> Plan {
     let total: u64 = facts.layers.iter().map(|layer| layer.size).sum();
     let unchanged: u64 = facts.layers.iter().filter(|layer| layer.unchanged).map(|layer| layer.size).sum();
     let alike = |known: &Known| unchanged > 0 || total <= known.bytes.saturating_mul(UNLIKE);
-    let contents = facts.current.map(|current| current.digest);
     match method {
         Method::Overlay | Method::Snapshot => {
-            match facts.current.filter(|current| facts.current_is_base && alike(current)) {
+            match facts.current_base.filter(alike) {
                 // All that the current version has is in the base already.
                 Some(current) => Plan::Update { base: Base::Current(current.digest), contents: None },
                 None => Plan::Extract,
             }
         }
         Method::Reflink | Method::Copy => match facts.spare.filter(alike) {
-            Some(spare) => Plan::Update { base: Base::Spare(spare.digest), contents },
-            None if contents.is_some() && unchanged > 0 && unchanged.saturating_mul(WORTHWHILE) >= total => {
-                Plan::Update { base: Base::Empty, contents }
+            Some(spare) => Plan::Update { base: Base::Spare(spare.digest), contents: facts.current },
+            None if facts.current.is_some()
+                && unchanged > 0
+                && unchanged.saturating_mul(WORTHWHILE) >= total =>
+            {
+                Plan::Update { base: Base::Empty, contents: facts.current }
             }
             None => Plan::Extract,
         },
@@ -101,18 +102,17 @@ mod tests {
     const SPARE: Digest = Digest::from_bytes([1; 32]);
     const CURRENT: Digest = Digest::from_bytes([2; 32]);
 
-    /// `c600 300+ 30`: the current version has files of 600 bytes; an unchanged layer of 300 bytes, a changed one of 30.
+    /// `c s600 300+ 30`: there are a current version and a spare tree with files of 600 bytes; an unchanged layer of 300 bytes, a changed one of 30.
     fn facts(method: Option<Method>, text: &str) -> Facts {
-        let mut facts =
-            Facts { method, spare: None, current: None, current_is_base: false, layers: Vec::new() };
+        let mut facts = Facts { method, spare: None, current: None, current_base: None, layers: Vec::new() };
         for word in text.split_whitespace() {
             let number = word.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap();
             match word.as_bytes()[0] {
                 b's' => facts.spare = Some(Known { digest: SPARE, bytes: number }),
-                b'c' => facts.current = Some(Known { digest: CURRENT, bytes: number }),
+                b'c' => facts.current = Some(CURRENT),
                 b'b' => {
-                    facts.current = Some(Known { digest: CURRENT, bytes: number });
-                    facts.current_is_base = true;
+                    facts.current = Some(CURRENT);
+                    facts.current_base = Some(Known { digest: CURRENT, bytes: number });
                 }
                 _ => facts.layers.push(LayerFacts { size: number, unchanged: word.ends_with('+') }),
             }
@@ -129,29 +129,29 @@ mod tests {
             (Some(Method::Copy), "300 30", Plan::Extract),
             (Some(Method::Snapshot), "300 30", Plan::Extract),
             // A changed top layer, without and with a spare tree.
-            (Some(Method::Copy), "c600 300+ 30", update(Base::Empty, Some(CURRENT))),
-            (Some(Method::Reflink), "c600 300+ 30", update(Base::Empty, Some(CURRENT))),
-            (Some(Method::Copy), "c600 s590 300+ 30", update(from_spare, Some(CURRENT))),
+            (Some(Method::Copy), "c 300+ 30", update(Base::Empty, Some(CURRENT))),
+            (Some(Method::Reflink), "c 300+ 30", update(Base::Empty, Some(CURRENT))),
+            (Some(Method::Copy), "c s590 300+ 30", update(from_spare, Some(CURRENT))),
             (Some(Method::Copy), "s590 300+ 30", update(from_spare, None)),
             // One layer, built anew: no layer is the same, but most files of the spare tree are.
-            (Some(Method::Copy), "c600 s590 300", update(from_spare, Some(CURRENT))),
-            (Some(Method::Copy), "c600 300", Plan::Extract),
+            (Some(Method::Copy), "c s590 300", update(from_spare, Some(CURRENT))),
+            (Some(Method::Copy), "c 300", Plan::Extract),
             // Hardly anything is shared.
-            (Some(Method::Copy), "c600 30+ 270", update(Base::Empty, Some(CURRENT))),
-            (Some(Method::Copy), "c600 30+ 271", Plan::Extract),
+            (Some(Method::Copy), "c 30+ 270", update(Base::Empty, Some(CURRENT))),
+            (Some(Method::Copy), "c 30+ 271", Plan::Extract),
             // Unchanged, but nobody has the files.
             (Some(Method::Copy), "300+ 30", Plan::Extract),
             // Another program altogether.
-            (Some(Method::Copy), "c600 s10 41", Plan::Extract),
-            (Some(Method::Copy), "c600 s10 41 1+", update(from_spare, Some(CURRENT))),
+            (Some(Method::Copy), "c s10 41", Plan::Extract),
+            (Some(Method::Copy), "c s10 41 1+", update(from_spare, Some(CURRENT))),
             (Some(Method::Snapshot), "b10 41", Plan::Extract),
             // The current version's tree as the base, if it can be one.
             (Some(Method::Snapshot), "b600 300", update(from_current, None)),
             (Some(Method::Overlay), "b600 300+ 30", update(from_current, None)),
-            (Some(Method::Snapshot), "c600 300+ 30", Plan::Extract),
-            (Some(Method::Overlay), "c600 s600 300+ 30", Plan::Extract),
+            (Some(Method::Snapshot), "c 300+ 30", Plan::Extract),
+            (Some(Method::Overlay), "c s600 300+ 30", Plan::Extract),
             // Told to.
-            (None, "c600 s600 300+ 30", Plan::Extract),
+            (None, "c s600 300+ 30", Plan::Extract),
         ] {
             assert_eq!(choose(&facts(method, there)), plan, "{method:?}: {there}");
         }

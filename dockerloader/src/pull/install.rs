@@ -7,19 +7,17 @@ use crate::disk::{self, Disk as _, Kind, RealDisk};
 use crate::launch::Launch;
 use crate::layout::{Layout, Slot};
 use crate::manifest::{ImageConfig, Platform};
-use crate::tree::{self, Depth, Problem, Seal};
+use crate::tree::{self, Depth, Extracted, LayerIndex, Problem, Seal};
 use crate::volume::overlay::{self, View};
+use crate::volume::{Method, spare, subvolume};
 
 use super::{Error, program};
-
-/// Largest seal that is read, in bytes: that of a tree of some million files.
-const SEAL_BYTES: u64 = 1 << 30;
 
 /// How a version that is completely on disk is started; `None` when its tree, seal or launch file is missing or damaged.
 /// Files that were added to the tree by whoever ran it don't count; contents are not read.
 pub(super) fn installed(layout: &Layout, digest: &Digest) -> Option<Launch> {
     let launch = Launch::read(&RealDisk, layout, digest).ok()??;
-    let seal = Seal::parse(RealDisk.read(&layout.seal(digest), SEAL_BYTES).ok()?).ok()?;
+    let seal = Seal::parse(RealDisk.read(&layout.seal(digest), Seal::MAX_BYTES).ok()?).ok()?;
     // A version that is not mounted is looked at all the same; one that can't be is made anew.
     let view = View::of(layout, digest).ok()?;
     let findings = tree::verify(view.path(), &seal, Depth::Quick);
@@ -50,15 +48,29 @@ fn remove(path: &Path) -> Result<(), Error> {
     removed.map_err(Error::io("remove", path.to_owned()))
 }
 
+fn make_subvolume(path: &Path) -> std::io::Result<()> {
+    if let Some(parent) = path.parent() {
+        RealDisk.create_directories(parent)?;
+    }
+    subvolume::create(path)
+}
+
 /// A tree under construction; removed when it is dropped before it is installed.
 pub(super) struct Temporary {
     path: PathBuf,
     installed: bool,
+    /// The spare tree that it was. Whatever was done to it since, its stamps tell what it still has of that.
+    spare: Option<PathBuf>,
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
         if !self.installed {
+            if let Some(spare) = &self.spare
+                && disk::rename_synced(&RealDisk, &self.path, spare).is_ok()
+            {
+                return;
+            }
             // The error that led here is the one to report; the next pull removes what is left.
             let _ = remove(&self.path);
         }
@@ -66,12 +78,39 @@ impl Drop for Temporary {
 }
 
 impl Temporary {
-    /// An empty directory for a version's tree.
-    pub(super) fn new(layout: &Layout, digest: &Digest) -> Result<Self, Error> {
+    /// An empty directory for a version's tree. Where trees are made from snapshots it is a subvolume, so that later ones can
+    /// be.
+    pub(super) fn new(layout: &Layout, digest: &Digest, method: Option<Method>) -> Result<Self, Error> {
+        Self::at(layout, digest, |path| {
+            if method == Some(Method::Snapshot) {
+                make_subvolume(path)
+            } else {
+                RealDisk.create_directories(path)
+            }
+        })
+    }
+
+    /// The spare tree, which is the spare one again if nothing comes of it.
+    pub(super) fn from_spare(layout: &Layout, digest: &Digest, of: &Digest) -> Result<Self, Error> {
+        let mut taken = Self::at(layout, digest, |path| spare::take(&RealDisk, layout, of, path))?;
+        taken.spare = Some(layout.spare(of));
+        Ok(taken)
+    }
+
+    /// A snapshot of the tree of `current`.
+    pub(super) fn from_snapshot(layout: &Layout, digest: &Digest, current: &Digest) -> Result<Self, Error> {
+        Self::at(layout, digest, |path| subvolume::snapshot(&layout.tree(current), path))
+    }
+
+    fn at(
+        layout: &Layout,
+        digest: &Digest,
+        make: impl FnOnce(&Path) -> std::io::Result<()>,
+    ) -> Result<Self, Error> {
         let path = layout.extracted().join(format!("tmp-{digest}"));
         remove(&path)?;
-        RealDisk.create_directories(&path).map_err(Error::io("make", path.clone()))?;
-        Ok(Self { path, installed: false })
+        make(&path).map_err(Error::io("make", path.clone()))?;
+        Ok(Self { path, installed: false, spare: None })
     }
 
     /// Where it is.
@@ -80,21 +119,33 @@ impl Temporary {
     }
 
     /// Checks that the version can be started, and gives the tree its name. The tree is durable already; seal and launch
-    /// file come before the name, so that under it there is always all of a version. A tree that was there before is
-    /// swapped out in one step: links to it never lead to nothing.
+    /// file come before the name, so that under it there is always all of a version. Stamps and the indexes of layers may be
+    /// lost or torn by a crash: then the next version is extracted. A tree that was there before is swapped out in one
+    /// step: links to it never lead to nothing.
     pub(super) fn install(
         mut self,
         layout: &Layout,
         digest: &Digest,
-        seal: &Seal,
+        extracted: &Extracted,
+        indexes: &[(Digest, LayerIndex)],
         config: &ImageConfig,
         platform: &Platform,
     ) -> Result<Launch, Error> {
         let launch = program::launch(&self.path, config, platform, Path::exists)?;
         let text = serde_json::to_vec(&launch)
             .map_err(|error| Error::io("write", layout.launch(digest))(std::io::Error::other(error)))?;
+        let stamps = (layout.stamps_folder(), layout.stamps(digest), extracted.stamps.as_bytes());
+        let indexes = indexes
+            .iter()
+            .map(|(layer, index)| (layout.layer_indexes(), layout.layer_index(layer), index.as_bytes()));
+        for (folder, path, bytes) in indexes.chain([stamps]) {
+            RealDisk
+                .create_directories(&folder)
+                .and_then(|()| disk::replace_cache(&RealDisk, &path, bytes))
+                .map_err(Error::io("write", path))?;
+        }
         for (folder, path, bytes) in [
-            (layout.seals(), layout.seal(digest), seal.as_bytes()),
+            (layout.seals(), layout.seal(digest), extracted.seal.as_bytes()),
             (layout.launches(), layout.launch(digest), text.as_slice()),
         ] {
             RealDisk

@@ -12,6 +12,8 @@ mod probe;
 
 mod memory;
 
+mod made;
+
 #[cfg(feature = "loader")]
 mod attempt;
 
@@ -24,6 +26,7 @@ pub mod overlay;
 #[cfg(feature = "loader")]
 pub mod spare;
 
+pub use made::{Made, Origin};
 pub use method::{Method, Wanted};
 pub use probe::{Probe, Unsupported};
 
