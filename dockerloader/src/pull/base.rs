@@ -74,24 +74,18 @@ pub(super) fn choose(facts: &Facts) -> Plan {
     let total: u64 = facts.layers.iter().map(|layer| layer.size).sum();
     let unchanged: u64 = facts.layers.iter().filter(|layer| layer.unchanged).map(|layer| layer.size).sum();
     let alike = |known: &Known| unchanged > 0 || total <= known.bytes.saturating_mul(UNLIKE);
+    // All that the current version has is in the base already.
+    let upon = |current: Known| Plan::Update { base: Base::Current(current.digest), contents: None };
+    let instead = |spare: Known| Plan::Update { base: Base::Spare(spare.digest), contents: facts.current };
+    let worthwhile =
+        facts.current.is_some() && unchanged > 0 && unchanged.saturating_mul(WORTHWHILE) >= total;
+    let empty =
+        if worthwhile { Plan::Update { base: Base::Empty, contents: facts.current } } else { Plan::Extract };
     match method {
-        Method::Overlay | Method::Snapshot => {
-            match facts.current_base.filter(alike) {
-                // All that the current version has is in the base already.
-                Some(current) => Plan::Update { base: Base::Current(current.digest), contents: None },
-                None => Plan::Extract,
-            }
-        }
-        Method::Reflink | Method::Copy => match facts.spare.filter(alike) {
-            Some(spare) => Plan::Update { base: Base::Spare(spare.digest), contents: facts.current },
-            None if facts.current.is_some()
-                && unchanged > 0
-                && unchanged.saturating_mul(WORTHWHILE) >= total =>
-            {
-                Plan::Update { base: Base::Empty, contents: facts.current }
-            }
-            None => Plan::Extract,
-        },
+        Method::Snapshot => facts.current_base.filter(alike).map_or(Plan::Extract, upon),
+        // A stack that is deep enough, or none yet: the files are those of the current version all the same.
+        Method::Overlay => facts.current_base.filter(alike).map_or(empty, upon),
+        Method::Reflink | Method::Copy => facts.spare.filter(alike).map_or(empty, instead),
     }
 }
 
@@ -149,7 +143,8 @@ mod tests {
             (Some(Method::Snapshot), "b600 300", update(from_current, None)),
             (Some(Method::Overlay), "b600 300+ 30", update(from_current, None)),
             (Some(Method::Snapshot), "c 300+ 30", Plan::Extract),
-            (Some(Method::Overlay), "c s600 300+ 30", Plan::Extract),
+            (Some(Method::Overlay), "c s600 300+ 30", update(Base::Empty, Some(CURRENT))),
+            (Some(Method::Overlay), "b10 41", Plan::Extract),
             // Told to.
             (None, "c s600 300+ 30", Plan::Extract),
         ] {

@@ -109,8 +109,8 @@ impl Job {
         let sealed = |sealed: &Option<Sealed>| {
             sealed.as_ref().map(|sealed| tree::Base {
                 seal: sealed.seal.clone(),
-                stamps: Some(sealed.stamps.clone()),
-                frozen: false,
+                stamps: sealed.stamps.clone(),
+                frozen: sealed.stamps.is_none(),
             })
         };
         self.update = match plan {
@@ -119,7 +119,7 @@ impl Job {
                 let base = match base {
                     Base::Empty => Some(tree::Base::empty()),
                     Base::Spare(_) => sealed(&sources.spare),
-                    Base::Current(_) => sealed(&sources.subvolume),
+                    Base::Current(_) => sealed(&sources.base),
                 };
                 base.map(|base| (base, contents))
             }
@@ -138,10 +138,11 @@ pub(super) fn run(
 ) -> Result<Tree, Error> {
     let mut digest = Digest::from_bytes([0; 32]);
     let at = |digest: Digest| move |source| explain(digest, source);
+    let silent = |_| {};
     let mut engine = match &job.update {
-        None => Engine::Extraction(Extraction::new(root, job.limits, |_| {}).map_err(at(digest))?),
+        None => Engine::Extraction(Extraction::new(root, job.limits, silent).map_err(at(digest))?),
         Some((base, _)) => {
-            Engine::Update(Update::new(root, base.clone(), job.limits, |_| {}).map_err(at(digest))?)
+            Engine::Update(Update::new(root, base.clone(), job.limits, silent).map_err(at(digest))?)
         }
     };
     let mut indexes = Vec::new();

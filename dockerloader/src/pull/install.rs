@@ -8,7 +8,7 @@ use crate::launch::Launch;
 use crate::layout::{Layout, Slot};
 use crate::manifest::{ImageConfig, Platform};
 use crate::tree::{self, Depth, Extracted, LayerIndex, Problem, Seal};
-use crate::volume::overlay::{self, View};
+use crate::volume::overlay::{self, Draft, View};
 use crate::volume::{Method, spare, subvolume};
 
 use super::{Error, program};
@@ -61,11 +61,14 @@ pub(super) struct Temporary {
     installed: bool,
     /// The spare tree that it was. Whatever was done to it since, its stamps tell what it still has of that.
     spare: Option<PathBuf>,
+    /// What will be frozen, where versions are overlays.
+    draft: Option<Draft>,
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        if !self.installed {
+        // A draft takes itself away.
+        if !self.installed && self.draft.is_none() {
             if let Some(spare) = &self.spare
                 && disk::rename_synced(&RealDisk, &self.path, spare).is_ok()
             {
@@ -110,7 +113,23 @@ impl Temporary {
         let path = layout.extracted().join(format!("tmp-{digest}"));
         remove(&path)?;
         make(&path).map_err(Error::io("make", path.clone()))?;
-        Ok(Self { path, installed: false, spare: None })
+        Ok(Self { path, installed: false, spare: None, draft: None })
+    }
+
+    /// A directory that will be frozen: over the stack of `current`, or empty.
+    pub(super) fn to_freeze(
+        layout: &Layout,
+        digest: &Digest,
+        current: Option<&Digest>,
+    ) -> Result<Self, Error> {
+        let draft = match current {
+            Some(current) => overlay::clone(layout, current, digest)?,
+            None => Some(overlay::whole(layout, digest)?),
+        };
+        let draft = draft.ok_or_else(|| {
+            Error::io("build upon", layout.stacks())(std::io::Error::other("the stack is gone"))
+        })?;
+        Ok(Self { path: draft.path(), installed: false, spare: None, draft: Some(draft) })
     }
 
     /// Where it is.
@@ -152,6 +171,11 @@ impl Temporary {
                 .create_directories(&folder)
                 .and_then(|()| disk::replace_file(&RealDisk, &path, bytes))
                 .map_err(Error::io("write", path))?;
+        }
+        if let Some(draft) = self.draft.take() {
+            self.installed = true;
+            draft.freeze(&extracted.seal)?;
+            return Ok(launch);
         }
         let tree = layout.tree(digest);
         // A mount would keep the name from being swapped. The stack's file goes after the tree is there, which counts before it.
