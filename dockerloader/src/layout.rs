@@ -163,6 +163,31 @@ impl Layout {
         self.seals().join(digest.to_string())
     }
 
+    /// `storage/v1/stacks`: of which frozen directories a version's tree is made, named by the manifest's digest.
+    pub fn stacks(&self) -> PathBuf {
+        self.storage().join("stacks")
+    }
+
+    /// The stack of one version; a version without is a plain tree.
+    pub fn stack(&self, digest: &Digest) -> PathBuf {
+        self.stacks().join(digest.to_string())
+    }
+
+    /// `storage/v1/frozen`: directories that are never written to again, of which stacks are made.
+    pub fn frozen(&self) -> PathBuf {
+        self.storage().join("frozen")
+    }
+
+    /// `storage/v1/writes`: what workloads wrote over their stacks, named by the manifest's digest.
+    pub fn all_writes(&self) -> PathBuf {
+        self.storage().join("writes")
+    }
+
+    /// What one version's workload wrote over its stack.
+    pub fn writes(&self, digest: &Digest) -> PathBuf {
+        self.all_writes().join(digest.to_string())
+    }
+
     /// The stamps of one extracted file system.
     pub fn stamps(&self, digest: &Digest) -> PathBuf {
         self.stamps_folder().join(digest.to_string())

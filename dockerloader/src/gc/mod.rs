@@ -7,7 +7,7 @@ mod plan;
 mod listing;
 
 pub use listing::{Keep, Listing};
-pub use plan::{Delete, Folder, Plan, Present, References, choose_spare, plan};
+pub use plan::{Delete, Folder, Plan, Present, References, Stacks, choose_spare, plan, plan_frozen};
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -20,7 +20,7 @@ use crate::layout::Layout;
 use crate::limits::Limits;
 use crate::lock::StoreLock;
 use crate::remedy::Remedy;
-use crate::volume::spare;
+use crate::volume::{overlay, spare};
 
 /// Why a clean-up stopped. What was removed before stays removed, and everything that is needed is there.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +102,7 @@ fn keep_spare(
 fn remove(disk: &(impl Disk + ?Sized), layout: &Layout, delete: &Delete) -> Result<(), Error> {
     let folder = delete.folder.path(layout);
     let path = folder.join(&delete.name);
+    unmount(&path)?;
     let doomed = match disk.kind(&path).map_err(failed("look at", &path))? {
         None => return Ok(()),
         Some(Kind::Directory) if !plan::is_leftover(&delete.name) => {
@@ -116,7 +117,14 @@ fn remove(disk: &(impl Disk + ?Sized), layout: &Layout, delete: &Delete) -> Resu
     remove_any(disk, &doomed)
 }
 
+/// Takes a mount away from a version that nothing needs: its directory can have no other name before, and nothing may be removed
+/// through it.
+fn unmount(path: &Path) -> Result<(), Error> {
+    overlay::detach(path).map(drop).map_err(failed("unmount", path))
+}
+
 fn remove_any(disk: &(impl Disk + ?Sized), path: &Path) -> Result<(), Error> {
+    unmount(path)?;
     match disk.kind(path).map_err(failed("look at", path))? {
         None => Ok(()),
         Some(Kind::Directory) => disk.remove_tree(path).map_err(failed("remove", path)),

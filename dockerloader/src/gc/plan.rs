@@ -23,8 +23,14 @@ pub enum Folder {
     Seals,
     /// `stamps`.
     Stamps,
+    /// `stacks`.
+    Stacks,
     /// `extracted`.
     Extracted,
+    /// `writes`.
+    Writes,
+    /// `frozen`.
+    Frozen,
     /// `images`.
     Images,
     /// `indexes`.
@@ -35,8 +41,18 @@ pub enum Folder {
 
 impl Folder {
     /// All of them, in that order.
-    pub const ALL: [Self; 7] =
-        [Self::Launch, Self::Seals, Self::Stamps, Self::Extracted, Self::Images, Self::Indexes, Self::Blobs];
+    pub const ALL: [Self; 10] = [
+        Self::Launch,
+        Self::Seals,
+        Self::Stamps,
+        Self::Stacks,
+        Self::Extracted,
+        Self::Writes,
+        Self::Frozen,
+        Self::Images,
+        Self::Indexes,
+        Self::Blobs,
+    ];
 
     /// Where it is.
     pub fn path(self, layout: &Layout) -> PathBuf {
@@ -44,7 +60,10 @@ impl Folder {
             Self::Launch => layout.launches(),
             Self::Seals => layout.seals(),
             Self::Stamps => layout.stamps_folder(),
+            Self::Stacks => layout.stacks(),
             Self::Extracted => layout.extracted(),
+            Self::Writes => layout.all_writes(),
+            Self::Frozen => layout.frozen(),
             Self::Images => layout.images(),
             Self::Indexes => layout.layer_indexes(),
             Self::Blobs => layout.blobs(),
@@ -100,7 +119,7 @@ pub fn plan(
         let name = OsString::from(digest.to_string());
         present.get(&Folder::Extracted).is_some_and(|names| names.contains(&name))
     };
-    for (&folder, names) in present {
+    for (&folder, names) in present.iter().filter(|(folder, _)| **folder != Folder::Frozen) {
         for name in names {
             let goes = match classify(name) {
                 Name::Leftover => true,
@@ -135,6 +154,31 @@ pub fn plan(
     plan
 }
 
+/// The frozen directories that each needed version with a stack stands on; `None` for a stack that can't be used.
+pub type Stacks = BTreeMap<Digest, Option<BTreeSet<OsString>>>;
+
+/// Decides which frozen directories go: those that no needed version stands on. When the needed versions are not `complete`, or
+/// the stack of one of them can't be used, only leftovers go.
+pub fn plan_frozen(complete: bool, present: &Present, stacks: &Stacks) -> Plan {
+    let mut plan = Plan::default();
+    let needed: Option<BTreeSet<_>> = stacks
+        .values()
+        .map(Option::as_ref)
+        .collect::<Option<Vec<_>>>()
+        .map(|all| all.into_iter().flatten().collect());
+    if complete && needed.is_none() {
+        plan.findings
+            .push("no frozen directory is removed: the stack of a needed version is damaged".to_owned());
+    }
+    for name in present.get(&Folder::Frozen).into_iter().flatten() {
+        let unneeded = || complete && needed.as_ref().is_some_and(|needed| !needed.contains(name));
+        if is_leftover(name) || unneeded() {
+            plan.deletes.push(Delete { folder: Folder::Frozen, name: name.clone() });
+        }
+    }
+    plan
+}
+
 /// The tree to keep as the spare one: of those that no slot names, the youngest that has its seal and its stamps, else the
 /// one that is the spare. `ages` are the times at which seals were written.
 pub fn choose_spare(
@@ -145,7 +189,8 @@ pub fn choose_spare(
     let sealed = |digest: &Digest| {
         let name = OsString::from(digest.to_string());
         let has = |folder| present.get(&folder).is_some_and(|names| names.contains(&name));
-        has(Folder::Seals) && has(Folder::Stamps) && !versions.contains(digest)
+        // A mount point is no tree.
+        has(Folder::Seals) && has(Folder::Stamps) && !has(Folder::Stacks) && !versions.contains(digest)
     };
     let trees = present.get(&Folder::Extracted)?;
     let youngest = |of: fn(Name) -> Option<Digest>| {

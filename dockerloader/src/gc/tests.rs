@@ -40,6 +40,9 @@ fn present(text: &str) -> Present {
                 "blobs" => Folder::Blobs,
                 "stamps" => Folder::Stamps,
                 "indexes" => Folder::Indexes,
+                "stacks" => Folder::Stacks,
+                "writes" => Folder::Writes,
+                "frozen" => Folder::Frozen,
                 other => panic!("{other}"),
             };
             (folder, names.split(',').map(name).collect())
@@ -133,12 +136,46 @@ fn a_version_loses_what_makes_it_usable_first() {
     let plan = plan(
         &BTreeSet::new(),
         true,
-        &present("blobs:1 indexes:1 images:a extracted:a stamps:a seals:a launch:a"),
+        &present("blobs:1 indexes:1 images:a writes:a extracted:a stacks:a stamps:a seals:a launch:a"),
         &References::new(),
         None,
     );
     let order: Vec<Folder> = plan.deletes.iter().map(|delete| delete.folder).collect();
-    assert_eq!(order, Folder::ALL);
+    // Frozen directories go by another rule.
+    assert_eq!(order, Folder::ALL.into_iter().filter(|folder| *folder != Folder::Frozen).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_frozen_directory_goes_when_no_needed_version_stands_on_it() {
+    let all = "frozen:x-1,y-1,y-2,tmp-z-1,tmp-z-1-work";
+    let leftovers = "frozen:tmp-z-1,tmp-z-1-work";
+    // (complete, the stacks of the needed versions, what goes, whether something is said)
+    for (complete, stacks, goes, says) in [
+        (true, "a=x-1", "frozen:y-1,y-2,tmp-z-1,tmp-z-1-work", false),
+        (true, "a=x-1,y-1 b=y-1", "frozen:y-2,tmp-z-1,tmp-z-1-work", false),
+        (true, "", all, false),
+        (false, "a=x-1", leftovers, false),
+        (true, "a=x-1 b=?", leftovers, true),
+    ] {
+        let stacks = stacks
+            .split_whitespace()
+            .map(|part| {
+                let (version, names) = part.split_once('=').unwrap();
+                let known = (names != "?").then(|| names.split(',').map(OsString::from).collect());
+                (digest(version.chars().next().unwrap()), known)
+            })
+            .collect();
+        let found = plan_frozen(complete, &present(all), &stacks);
+        assert_eq!(deletes(&found), present(goes), "complete {complete}: {stacks:?}");
+        assert_eq!(!found.findings.is_empty(), says, "{stacks:?}");
+    }
+}
+
+#[test]
+fn a_stack_is_no_spare_tree() {
+    let there = present("seals:b,c stamps:b,c stacks:c extracted:b,c");
+    let ages = [(digest('b'), 1), (digest('c'), 2)].into();
+    assert_eq!(choose_spare(&BTreeSet::new(), &there, &ages), Some(digest('b')));
 }
 
 struct Scene {

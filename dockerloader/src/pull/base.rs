@@ -91,28 +91,17 @@ pub(super) fn choose(facts: &Facts) -> Plan {
     let total: u64 = facts.layers.iter().map(|layer| layer.size).sum();
     let unchanged: u64 = facts.layers.iter().filter(|layer| layer.unchanged).map(|layer| layer.size).sum();
     let alike = |known: &Known| unchanged > 0 || total <= known.bytes.saturating_mul(UNLIKE);
+    let from = |base, contents| Plan::Update { base, contents, read_all: false };
+    // All that the current version has is in the base already.
+    let upon = |current: Known| from(Base::Current(current.digest), None);
+    let instead = |spare: Known| from(Base::Spare(spare.digest), facts.current);
+    let worthwhile =
+        facts.current.is_some() && unchanged > 0 && unchanged.saturating_mul(WORTHWHILE) >= total;
+    let empty = if worthwhile { from(Base::Empty, facts.current) } else { Plan::Extract };
     match method {
-        Method::Overlay | Method::Snapshot => {
-            match facts.current_base.filter(alike) {
-                // All that the current version has is in the base already.
-                Some(current) => {
-                    Plan::Update { base: Base::Current(current.digest), contents: None, read_all: false }
-                }
-                None => Plan::Extract,
-            }
-        }
-        Method::Reflink | Method::Copy => match facts.spare.filter(alike) {
-            Some(spare) => {
-                Plan::Update { base: Base::Spare(spare.digest), contents: facts.current, read_all: false }
-            }
-            None if facts.current.is_some()
-                && unchanged > 0
-                && unchanged.saturating_mul(WORTHWHILE) >= total =>
-            {
-                Plan::Update { base: Base::Empty, contents: facts.current, read_all: false }
-            }
-            None => Plan::Extract,
-        },
+        // No subvolume, no stack, or one that is deep enough: the files are those of the current version all the same.
+        Method::Overlay | Method::Snapshot => facts.current_base.filter(alike).map_or(empty, upon),
+        Method::Reflink | Method::Copy => facts.spare.filter(alike).map_or(empty, instead),
     }
 }
 
@@ -123,7 +112,8 @@ mod tests {
     const SPARE: Digest = Digest::from_bytes([1; 32]);
     const CURRENT: Digest = Digest::from_bytes([2; 32]);
 
-    /// `c s600 300+ 30`: there are a current version and a spare tree with files of 600 bytes; an unchanged layer of 300 bytes, a changed one of 30.
+    /// `c s600 300+ 30`: there are a current version and a spare tree with files of 600 bytes; an unchanged layer of
+    /// 300 bytes, a changed one of 30.
     fn facts(method: Option<Method>, text: &str) -> Facts {
         let mut facts = Facts { method, spare: None, current: None, current_base: None, layers: Vec::new() };
         for word in text.split_whitespace() {
@@ -183,8 +173,9 @@ mod tests {
             // The current version's tree as the base, if it can be one.
             (Some(Method::Snapshot), "b600 300", update(from_current, None)),
             (Some(Method::Overlay), "b600 300+ 30", update(from_current, None)),
-            (Some(Method::Snapshot), "c 300+ 30", Plan::Extract),
-            (Some(Method::Overlay), "c s600 300+ 30", Plan::Extract),
+            (Some(Method::Snapshot), "c 300+ 30", update(Base::Empty, Some(CURRENT))),
+            (Some(Method::Overlay), "c s600 300+ 30", update(Base::Empty, Some(CURRENT))),
+            (Some(Method::Overlay), "b10 41", Plan::Extract),
             // Told to.
             (None, "c s600 300+ 30", Plan::Extract),
         ] {

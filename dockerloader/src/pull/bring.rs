@@ -217,6 +217,10 @@ impl Pull<'_> {
         plan: Plan,
     ) -> Result<install::Temporary, Error> {
         match plan {
+            Plan::Update { base: Base::Current(current), .. } if method == Some(Method::Overlay) => {
+                install::Temporary::to_freeze(self.layout, version, Some(&current))
+            }
+            _ if method == Some(Method::Overlay) => install::Temporary::to_freeze(self.layout, version, None),
             Plan::Update { base: Base::Spare(of), .. } => {
                 install::Temporary::from_spare(self.layout, version, &of)
             }

@@ -118,8 +118,8 @@ impl Job {
         let sealed = |sealed: &Option<Sealed>| {
             sealed.as_ref().map(|sealed| tree::Base {
                 seal: sealed.seal.clone(),
-                stamps: Some(sealed.stamps.clone()),
-                frozen: false,
+                stamps: sealed.stamps.clone(),
+                frozen: sealed.stamps.is_none(),
             })
         };
         self.update = match plan {
@@ -128,7 +128,7 @@ impl Job {
                 let base = match base {
                     Base::Empty => Some(tree::Base::empty()),
                     Base::Spare(_) => sealed(&sources.spare),
-                    Base::Current(_) => sealed(&sources.subvolume),
+                    Base::Current(_) => sealed(&sources.base),
                 };
                 base.map(|base| Start { base, contents, read_all })
             }

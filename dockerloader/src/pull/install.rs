@@ -8,6 +8,7 @@ use crate::launch::Launch;
 use crate::layout::{Layout, Slot};
 use crate::manifest::{ImageConfig, Platform};
 use crate::tree::{self, Depth, Extracted, LayerIndex, Problem, Seal};
+use crate::volume::overlay::{self, Draft, View};
 use crate::volume::{Method, spare, subvolume};
 
 use super::{Error, program};
@@ -17,12 +18,15 @@ use super::{Error, program};
 pub(super) fn installed(layout: &Layout, digest: &Digest) -> Option<Launch> {
     let launch = Launch::read(&RealDisk, layout, digest).ok()??;
     let seal = Seal::parse(RealDisk.read(&layout.seal(digest), Seal::MAX_BYTES).ok()?).ok()?;
-    let findings = tree::verify(&layout.tree(digest), &seal, Depth::Quick);
+    // A version that is not mounted is looked at all the same; one that can't be is made anew.
+    let view = View::of(layout, digest).ok()?;
+    let findings = tree::verify(view.path(), &seal, Depth::Quick);
     findings.iter().all(|finding| finding.problem == Problem::Extra).then_some(launch)
 }
 
 /// Removes what earlier extractions and removals left. The caller holds the store's lock.
 pub(super) fn remove_leftovers(layout: &Layout) -> Result<(), Error> {
+    overlay::remove_leftovers(layout)?;
     let folder = layout.extracted();
     RealDisk.create_directories(&folder).map_err(Error::io("make", folder.clone()))?;
     for name in RealDisk.list(&folder).map_err(Error::io("list", folder.clone()))? {
@@ -57,11 +61,14 @@ pub(super) struct Temporary {
     installed: bool,
     /// The spare tree that it was. Whatever was done to it since, its stamps tell what it still has of that.
     spare: Option<PathBuf>,
+    /// What will be frozen, where versions are overlays.
+    draft: Option<Draft>,
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        if !self.installed {
+        // A draft takes itself away.
+        if !self.installed && self.draft.is_none() {
             if let Some(spare) = &self.spare
                 && disk::rename_synced(&RealDisk, &self.path, spare).is_ok()
             {
@@ -106,7 +113,23 @@ impl Temporary {
         let path = layout.extracted().join(format!("tmp-{digest}"));
         remove(&path)?;
         make(&path).map_err(Error::io("make", path.clone()))?;
-        Ok(Self { path, installed: false, spare: None })
+        Ok(Self { path, installed: false, spare: None, draft: None })
+    }
+
+    /// A directory that will be frozen: over the stack of `current`, or empty.
+    pub(super) fn to_freeze(
+        layout: &Layout,
+        digest: &Digest,
+        current: Option<&Digest>,
+    ) -> Result<Self, Error> {
+        let draft = match current {
+            Some(current) => overlay::clone(layout, current, digest)?,
+            None => Some(overlay::whole(layout, digest)?),
+        };
+        let draft = draft.ok_or_else(|| {
+            Error::io("build upon", layout.stacks())(std::io::Error::other("the stack is gone"))
+        })?;
+        Ok(Self { path: draft.path(), installed: false, spare: None, draft: Some(draft) })
     }
 
     /// Where it is.
@@ -149,7 +172,14 @@ impl Temporary {
                 .and_then(|()| disk::replace_file(&RealDisk, &path, bytes))
                 .map_err(Error::io("write", path))?;
         }
+        if let Some(draft) = self.draft.take() {
+            self.installed = true;
+            draft.freeze(&extracted.seal)?;
+            return Ok(launch);
+        }
         let tree = layout.tree(digest);
+        // A mount would keep the name from being swapped. The stack's file goes after the tree is there, which counts before it.
+        overlay::unmount(layout, digest)?;
         match RealDisk.kind(&tree).map_err(Error::io("look at", tree.clone()))? {
             None => {
                 disk::rename_synced(&RealDisk, &self.path, &tree).map_err(Error::io("rename", tree))?;
@@ -163,6 +193,7 @@ impl Temporary {
                 remove(&aside)?;
             }
         }
+        overlay::forget(layout, digest)?;
         Ok(launch)
     }
 }

@@ -6,26 +6,34 @@ use crate::disk::{Disk as _, Kind, RealDisk};
 use crate::layout::Layout;
 use crate::manifest::Descriptor;
 use crate::tree::{LayerIndex, Seal, Stamps};
+use crate::volume::overlay::{self, Growth};
 use crate::volume::{Method, spare, subvolume};
 
 use super::base::{Facts, Known, LayerFacts, Plan, choose};
 use super::content::Content;
 
-/// A tree with its seal and its stamps.
+/// A tree with its seal, and with its stamps unless nobody can have written to it.
 #[derive(Debug, Clone)]
 pub(super) struct Sealed {
     pub(super) digest: Digest,
     pub(super) seal: Seal,
-    pub(super) stamps: Stamps,
+    pub(super) stamps: Option<Stamps>,
 }
 
 impl Sealed {
     /// Reads both; `None` when one is missing, damaged, or not of the other.
     fn read(layout: &Layout, digest: Digest) -> Option<Self> {
-        let seal = Seal::parse(RealDisk.read(&layout.seal(&digest), Seal::MAX_BYTES).ok()?).ok()?;
+        let seal = seal(layout, &digest)?;
         let stamps = RealDisk.read(&layout.stamps(&digest), Stamps::MAX_BYTES).ok()?;
         let stamps = Stamps::parse(stamps, &seal).ok()?;
-        Some(Self { digest, seal, stamps })
+        Some(Self { digest, seal, stamps: Some(stamps) })
+    }
+
+    /// A version that is a stack of frozen directories, and may be built upon; `None` for any other.
+    fn stacked(layout: &Layout, digest: Digest) -> Option<Self> {
+        let stack = overlay::stack(&RealDisk, layout, &digest).ok()??;
+        (stack.growth() == Growth::OnTop).then_some(())?;
+        Some(Self { digest, seal: seal(layout, &digest)?, stamps: None })
     }
 
     fn known(&self) -> Known {
@@ -39,8 +47,8 @@ pub(super) struct Sources {
     pub(super) method: Option<Method>,
     pub(super) spare: Option<Sealed>,
     pub(super) current: Option<Digest>,
-    /// The current version's tree, where a snapshot can be taken of it.
-    pub(super) subvolume: Option<Sealed>,
+    /// The current version's tree, where a snapshot can be taken of it, or it is a stack.
+    pub(super) base: Option<Sealed>,
 }
 
 impl Sources {
@@ -61,9 +69,11 @@ impl Sources {
         Self {
             method,
             current,
-            subvolume: current
-                .filter(|current| used == Method::Snapshot && is_subvolume(current))
-                .and_then(|digest| Sealed::read(layout, digest)),
+            base: current.and_then(|digest| match used {
+                Method::Snapshot if is_subvolume(&digest) => Sealed::read(layout, digest),
+                Method::Overlay => Sealed::stacked(layout, digest),
+                _ => None,
+            }),
             spare: spare
                 .into_iter()
                 .filter(|digest| is_tree(&layout.spare(digest)))
@@ -81,10 +91,14 @@ impl Sources {
             method: self.method,
             spare: self.spare.as_ref().map(Sealed::known),
             current: self.current,
-            current_base: self.subvolume.as_ref().map(Sealed::known),
+            current_base: self.base.as_ref().map(Sealed::known),
             layers: layers.collect(),
         })
     }
+}
+
+fn seal(layout: &Layout, digest: &Digest) -> Option<Seal> {
+    Seal::parse(RealDisk.read(&layout.seal(digest), Seal::MAX_BYTES).ok()?).ok()
 }
 
 /// Whether a layer's blob and its index are there.

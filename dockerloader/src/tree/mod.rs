@@ -93,7 +93,7 @@ pub use self::layer_index::{LayerIndex, LayerIndexError};
 pub use self::path::RelativePath;
 pub use self::pax::Timestamp;
 pub use self::refusal::{Refusal, Rule};
-pub use self::seal::{Record, RecordKind, Records, Seal, SealError};
+pub use self::seal::{RecordKind, Seal, SealError};
 pub use self::sparse::Segment;
 pub use self::stamps::{Stamps, StampsError};
 pub use self::update::Update;

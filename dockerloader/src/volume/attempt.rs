@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::memory::{Circumstances, Memory};
-use super::{Method, Probe, Unsupported, Wanted, recall, subvolume};
+use super::{Method, Probe, Unsupported, Wanted, overlay, recall, subvolume};
 use crate::disk::{self, Disk as _, RealDisk};
 use crate::layout::Layout;
 use crate::remedy::Remedy;
@@ -85,7 +85,9 @@ fn attempt(layout: &Layout) -> Result<Probe, Error> {
     remove(&directory).map_err(failed("remove"))?;
     RealDisk.create_directories(&directory).map_err(failed("make"))?;
     let mut probe = Probe::default();
-    probe.cannot.insert(Method::Overlay, "this loader can't".to_owned());
+    if let Err(unsupported) = overlay::supported(layout) {
+        probe.cannot.insert(Method::Overlay, unsupported.reason);
+    }
     for (method, result) in [(Method::Snapshot, snapshot(&directory)), (Method::Reflink, reflink(&directory))]
     {
         if let Err(error) = result {

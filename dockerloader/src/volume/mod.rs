@@ -21,6 +21,9 @@ mod attempt;
 pub mod subvolume;
 
 #[cfg(feature = "loader")]
+pub mod overlay;
+
+#[cfg(feature = "loader")]
 pub mod spare;
 
 pub use made::{Made, Origin};
