@@ -79,10 +79,9 @@ impl Pull<'_> {
         let result = loop {
             let result = self.fetch_and_install(content, by_index, &blobs, &sources, plan).await;
             match &result {
-                // A blob of an earlier time that turned out to be damaged was removed: it is fetched now.
-                Err(Error::Blob(blobs::Error::Corrupt { digest, .. }))
-                    if !fetched_again && !missing.contains(digest) =>
-                {
+                // A blob of an earlier time that turned out to be damaged was removed: it is fetched now. Or wrong bytes were
+                // read while they came in: what was fetched in their place is on disk.
+                Err(Error::Blob(error)) if !fetched_again && is_worth_another(error, &missing) => {
                     fetched_again = true;
                     (sources, plan) = look();
                 }
@@ -231,6 +230,15 @@ impl Pull<'_> {
                 install::Temporary::new(self.layout, version, method)
             }
         }
+    }
+}
+
+/// Whether the bytes that were wrong are other ones by now.
+fn is_worth_another(error: &blobs::Error, missing: &BTreeSet<Digest>) -> bool {
+    match error {
+        blobs::Error::Corrupt { digest, .. } => !missing.contains(digest),
+        blobs::Error::Abandoned(_) => true,
+        _ => false,
     }
 }
 
