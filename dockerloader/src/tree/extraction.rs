@@ -237,10 +237,11 @@ impl Tree {
                 return self.create_hardlink(target, (fd, parent, name), layer, path);
             }
             Kind::File { size } => {
-                let mut file = write::make_file(fd, name).map_err(|errno| failed("create", path, errno))?;
+                let mut file = write::make_file(fd, name, entry.attributes.mode)
+                    .map_err(|errno| failed("create", path, errno))?;
                 let sparse = entry.sparse.map(|map| (map, size));
-                let hash = write::fill(&mut file, body, sparse, path, progress)?;
-                let target = Target::Open(file.as_fd());
+                let hash = self.writer.fill(&mut file, body, sparse, path, progress)?;
+                let target = Target::Created(file.as_fd());
                 let outcome = self.applier.apply(&target, entry.attributes, &entry.xattrs, path)?;
                 let content = Content::File { size, hash };
                 let id = self.index.insert(parent, name, layer, outcome.attributes, content);

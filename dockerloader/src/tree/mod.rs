@@ -44,6 +44,8 @@ mod attributes;
 
 mod write;
 
+mod writeback;
+
 mod extraction;
 
 mod seal;
