@@ -100,6 +100,16 @@ impl Layout {
         self.storage().join("seals")
     }
 
+    /// `storage/v1/stamps`: inode and change time of each path of a tree, named by the manifest's digest.
+    pub fn stamps_folder(&self) -> PathBuf {
+        self.storage().join("stamps")
+    }
+
+    /// `storage/v1/indexes`: entries of layers without the contents, named by the digest of the layer's blob.
+    pub fn layer_indexes(&self) -> PathBuf {
+        self.storage().join("indexes")
+    }
+
     /// `storage/v1/launch/sha256:<hex>`: how a version is started.
     pub fn launch(&self, digest: &Digest) -> PathBuf {
         self.launches().join(digest.to_string())
@@ -138,6 +148,16 @@ impl Layout {
     /// The seal of one extracted file system.
     pub fn seal(&self, digest: &Digest) -> PathBuf {
         self.seals().join(digest.to_string())
+    }
+
+    /// The stamps of one extracted file system.
+    pub fn stamps(&self, digest: &Digest) -> PathBuf {
+        self.stamps_folder().join(digest.to_string())
+    }
+
+    /// The index of the layer with this blob.
+    pub fn layer_index(&self, digest: &Digest) -> PathBuf {
+        self.layer_indexes().join(digest.to_string())
     }
 
     /// The digest of the version that a path inside `extracted` belongs to, and the path inside its tree. `None` for

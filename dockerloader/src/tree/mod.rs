@@ -34,21 +34,33 @@ mod decompress;
 
 mod pipeline;
 
+mod encoding;
+
 mod index;
 
 mod overlay;
+
+mod assembly;
 
 mod warning;
 
 mod attributes;
 
+mod writeback;
+
 mod write;
 
-mod writeback;
+mod extractor;
+
+mod layer_index;
+
+mod layer;
 
 mod extraction;
 
 mod seal;
+
+mod stamps;
 
 mod verify;
 
@@ -56,11 +68,13 @@ mod error;
 
 pub use self::entry::{Attributes, Entry, Kind, Skip, Xattr};
 pub use self::error::Error;
-pub use self::extraction::{Extracted, Extraction};
+pub use self::extraction::{Extracted, Extraction, Work};
+pub use self::layer_index::{LayerIndex, LayerIndexError};
 pub use self::path::RelativePath;
 pub use self::pax::Timestamp;
 pub use self::refusal::{Refusal, Rule};
 pub use self::seal::{Seal, SealError};
 pub use self::sparse::Segment;
+pub use self::stamps::{Stamps, StampsError};
 pub use self::verify::{Depth, Finding, Problem, verify};
 pub use self::warning::{Warning, WarningKind};
