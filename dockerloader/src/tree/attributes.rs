@@ -313,7 +313,8 @@ mod tests {
         assert_eq!(applier.creation.withheld, 0o026);
         assert!(!applier.creation.gives_mode(wanted(0o660)) && applier.creation.gives_mode(wanted(0o641)));
         create(&mut applier, &directory, "known", (0o640, wanted(0o664)));
-        create(&mut applier, &directory, "special", (0o755, wanted(0o6755)));
+        assert!([0o4600, 0o2600, 0o1600].iter().all(|&mode| !applier.creation.gives_mode(wanted(mode))));
+        create(&mut applier, &directory, "special", (0o600, wanted(0o6600)));
         assert!(applier.warnings.into_vec().is_empty());
     }
 
