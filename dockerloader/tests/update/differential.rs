@@ -187,7 +187,7 @@ fn a_layer_that_is_read_has_the_same_index_by_update_and_extraction() {
         let mut update = Update::new(&root, base, Limits::default(), |_| ()).unwrap();
         for (layer, expected) in target.iter().zip(&indexes) {
             let index = update.apply(layer.as_slice(), None).unwrap();
-            assert!(index == *expected, "{index:?} {expected:?}");
+            assert!(index == *expected, "another index: {index:?} instead of {expected:?}");
             let read = LayerIndex::parse(index.as_bytes().to_vec()).unwrap();
             assert!(read == index);
         }

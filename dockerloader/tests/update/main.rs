@@ -10,4 +10,5 @@ mod image;
 mod random;
 mod single;
 mod trees;
+mod unprivileged;
 mod workload;
