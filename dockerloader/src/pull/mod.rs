@@ -25,6 +25,8 @@ mod part;
 
 mod extract;
 
+mod alongside;
+
 mod elf;
 
 mod program;

@@ -231,11 +231,7 @@ fn a_blob_of_another_size_is_fetched_from_elsewhere() {
     mirror.put("app", "v1", &image);
     mirror.fault(Rule::on(Kind::Blob).path(layer), Fault::Oversize { extra: 10 });
     let settings = RegistrySettings {
-        mirrors: vec![Mirror {
-            registry: scene.registry.host(),
-            host: mirror.host(),
-            prefix: String::new(),
-        }],
+        mirrors: vec![Mirror { registry: scene.registry.host(), host: mirror.host(), prefix: String::new() }],
         ..RegistrySettings::default()
     };
     assert_eq!(scene.pull_with(&scene.request(), &settings).unwrap(), staged(&image));
