@@ -24,7 +24,7 @@ use super::content::Content;
 use super::download::Downloader;
 use super::resolved::Failure;
 use super::sources::{self, Sources};
-use super::{Error, ProgramError, Request, extract, install};
+use super::{Error, ProgramError, Request, alongside, extract, install};
 
 /// One pull that has something to bring.
 pub(super) struct Pull<'p> {
@@ -185,7 +185,7 @@ impl Pull<'_> {
         let job = extract::Job::new(self.layout, content, &config, self.limits, progress, lock)?;
         let job = job.by(plan, sources);
         let tree = self.begin(&content.digest, sources.method, plan)?;
-        let made = extract::alongside(job, &downloader, content, tree.path()).await?;
+        let made = alongside::alongside(job, &downloader, content, tree.path()).await?;
         for warning in &made.extracted.warnings {
             tracing::warn!(event = "extraction_warning", digest = %content.digest, "{warning}");
         }

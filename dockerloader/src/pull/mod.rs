@@ -31,6 +31,8 @@ mod part;
 
 mod extract;
 
+mod alongside;
+
 mod elf;
 
 mod program;

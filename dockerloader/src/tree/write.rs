@@ -189,7 +189,7 @@ pub(super) fn make_link(from: (BorrowedFd<'_>, &[u8]), to: (BorrowedFd<'_>, &[u8
     rustix::fs::linkat(from.0, from.1, to.0, to.1, AtFlags::empty())
 }
 
-fn fill(
+pub(super) fn fill(
     file: &mut File,
     body: &mut Body<'_, impl std::io::BufRead>,
     sparse: Option<(&[Segment], u64)>,
