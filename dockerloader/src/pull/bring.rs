@@ -55,8 +55,13 @@ impl Pull<'_> {
             Some(Failure::NoRoom { free }) => Some(free),
             _ => None,
         };
-        let method = volume::probe(self.layout, self.request.method)?;
         install::remove_leftovers(self.layout)?;
+        let method = match volume::probe(self.layout, self.request.method).map_err(Error::from) {
+            Err(error) if error.is_full() && self.give_up_spare()? => {
+                volume::probe(self.layout, self.request.method)?
+            }
+            probed => probed?,
+        };
         let blobs = Blobs::new(self.layout);
         let missing: BTreeSet<Digest> = content.missing(&blobs).map(|blob| blob.digest).collect();
         let look = || {

@@ -17,7 +17,8 @@ fn child() {
         current: None,
         rejected: BTreeMap::new(),
         again: false,
-        method: Wanted::Auto,
+        // A tree that can be looked at without a mount.
+        method: Wanted::Only(Method::Copy),
         wait: Duration::ZERO,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

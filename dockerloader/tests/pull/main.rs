@@ -31,7 +31,7 @@ use dockerloader::layout::{Layout, Slot};
 use dockerloader::progress::{Event, Progress};
 use dockerloader::pull::{self, Error, Outcome, Request};
 use dockerloader::remedy::Remedy;
-use dockerloader::volume::Wanted;
+use dockerloader::volume::{Method, Wanted};
 use fixtures::ground::Ground;
 use fixtures::image::{BuiltImage, Compression, Flavour, Image, Index, Layer, Publish, noise};
 use fixtures::registry::{Auth, Fault, Gate, Kind, Registry, Rule};
@@ -70,7 +70,8 @@ impl Scene {
             current: None,
             rejected: BTreeMap::new(),
             again: false,
-            method: Wanted::Auto,
+            // A tree that can be looked at without a mount.
+            method: Wanted::Only(Method::Copy),
             wait: Duration::ZERO,
         }
     }
