@@ -91,6 +91,11 @@ fn checked(path: &Path) -> io::Result<&[u8]> {
     }
 }
 
+/// Whether the file system of `path` can't be written to.
+pub(super) fn is_read_only(path: &Path) -> io::Result<bool> {
+    Ok(rustix::fs::statvfs(path)?.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
+
 /// Whether something is mounted at `path`, which is not followed. What is not there is no mount.
 pub fn is_mounted(path: &Path) -> bool {
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
