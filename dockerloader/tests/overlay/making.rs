@@ -196,6 +196,28 @@ fn a_mount_allows_what_the_volume_allows() {
 }
 
 #[test]
+fn a_draft_is_frozen_once_nobody_can_write_to_it() {
+    let Some(stage) = Stage::new(On::Plain) else { return };
+    let base = base();
+    let seal = stage.whole(&digest('a'), &[&base]);
+    let draft = stage.over(&digest('a'), &digest('b'));
+    let writer = fs::File::create(draft.path().join("open")).unwrap();
+    let error = draft.freeze(&seal).unwrap_err();
+    assert!(error.to_string().contains("cannot unmount"), "{error}");
+    assert_eq!(stage.list(&stage.layout.stacks()), [digest('a').to_string()]);
+    drop(writer);
+    overlay::remove_leftovers(&stage.layout).unwrap();
+
+    let draft = stage.over(&digest('a'), &digest('b'));
+    let looker = fs::File::open(draft.path().join("kept")).unwrap();
+    draft.freeze(&seal).unwrap();
+    overlay::ready(&stage.layout, &digest('b')).unwrap();
+    assert_eq!(stage.findings(&digest('b'), &seal), []);
+    assert_eq!(stage.mounts().len(), 2, "{:?}", stage.mounts());
+    drop(looker);
+}
+
+#[test]
 fn what_is_on_a_read_only_volume_runs_as_it_is() {
     let Some(stage) = Stage::new(On::Memory) else { return };
     let base = base();

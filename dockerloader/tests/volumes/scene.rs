@@ -16,7 +16,7 @@ use dockerloader::layout::Layout;
 use dockerloader::lock::StoreLock;
 use dockerloader::progress::{Event, Progress};
 use dockerloader::pull::{self, Error, Outcome, Request};
-use dockerloader::tree::{Depth, Problem, Seal, verify};
+use dockerloader::tree::{Depth, Seal, verify};
 use dockerloader::volume::overlay::View;
 use dockerloader::volume::{Made, Method, Wanted};
 use fixtures::ground::Ground;
@@ -78,14 +78,19 @@ impl Scene {
     pub(crate) fn update(&self, image: &BuiltImage) -> Made {
         assert_eq!(self.pull(image).unwrap(), Outcome::Staged { digest: digest(&image.digest) });
         self.assert_whole(image);
+        let made = self.made();
+        self.commit(image);
+        made
+    }
+
+    /// The trial of what was pulled succeeds.
+    pub(crate) fn commit(&self, image: &BuiltImage) {
         if let Some(current) = self.ground.read_slot("entrypoint") {
             self.ground.link("entrypoint-previous", &current);
         }
         self.ground.link("entrypoint", &image.digest);
         fs::remove_file(self.ground.root().join("entrypoint-attempt")).unwrap();
-        let made = self.made();
         self.collect();
-        made
     }
 
     /// A clean-up, as `dockerloader gc` does it with these settings.
@@ -183,9 +188,4 @@ pub(crate) fn picture(root: &Path) -> BTreeMap<Vec<u8>, String> {
         }
     }
     all
-}
-
-/// What stands in a report that says that nothing is wrong but files that were added.
-pub(crate) fn added_only(problems: &[Problem]) -> bool {
-    problems.iter().all(|problem| *problem == Problem::Extra)
 }
