@@ -50,6 +50,8 @@ impl Scene {
             .args(arguments)
             .env_clear()
             .env("DOCKERLOADER_DATA_DIR", self.ground.data())
+            // The tests look into trees, which no supervisor mounts here.
+            .env("DOCKERLOADER_TREE_METHOD", "copy")
             .env("DOCKERLOADER_TARGET", self.registry.reference("app", "latest"))
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
