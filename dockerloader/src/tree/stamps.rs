@@ -24,6 +24,7 @@ const VERSION: u32 = 1;
 /// Bytes before the first record, and of each.
 const PREAMBLE: usize = MAGIC.len() + 4 + 8 + 32;
 const RECORD: usize = 8 + 8 + 4;
+const CHECKSUM: usize = 32;
 
 /// When an inode was changed last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -132,7 +133,8 @@ impl Stamps {
 
     /// The stamp of the record with this number.
     pub(super) fn get(&self, record: usize) -> Stamp {
-        let found = record.checked_mul(RECORD).and_then(|at| self.bytes.get(PREAMBLE + at..));
+        let end = self.bytes.len().saturating_sub(CHECKSUM);
+        let found = record.checked_mul(RECORD).and_then(|at| self.bytes.get(PREAMBLE + at..end));
         let mut decoder = encoding::Decoder(found.unwrap_or_default());
         let mut read = || {
             Some(Stamp { inode: decoder.long()?, seconds: decoder.signed()?, nanoseconds: decoder.number()? })
