@@ -3,7 +3,9 @@
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::blobs::{Blobs, Partial};
+use crate::chunked::Candidate;
 use crate::digest::Digest;
+use crate::limits::Limits;
 use crate::manifest::Descriptor;
 use crate::progress::{Event, Progress};
 use crate::reference::Reference;
@@ -17,7 +19,7 @@ use super::Error;
 const PARALLEL: usize = 3;
 
 /// Bytes between two progress events, at least.
-const STEP: u64 = 256 << 10;
+pub(super) const STEP: u64 = 256 << 10;
 
 /// Fetches blobs of one reference.
 pub(super) struct Downloader<'d> {
@@ -25,6 +27,9 @@ pub(super) struct Downloader<'d> {
     pub(super) reference: &'d Reference,
     pub(super) blobs: &'d Blobs,
     pub(super) progress: &'d dyn Progress,
+    pub(super) limits: &'d Limits,
+    /// Blobs on disk that have a table of contents, for layers that have one.
+    pub(super) candidates: Vec<Candidate>,
 }
 
 impl Downloader<'_> {
@@ -52,11 +57,20 @@ impl Downloader<'_> {
         let mut partial = self.blobs.partial(&descriptor.digest, descriptor.size)?;
         // A prefix of an earlier time may be what is wrong, and no host is to blame for it.
         let mut trusted = partial.offset() == 0;
+        let mut assembling = self.assembling(descriptor);
         loop {
             let mut source = None;
-            let error = match self.stream(descriptor, &mut partial, &mut attempts, &mut source).await {
+            let came = match self.assemble(descriptor, &mut assembling, &mut partial, &mut attempts).await {
+                Ok(false) => self.stream(descriptor, &mut partial, &mut attempts, &mut source).await,
+                Ok(true) => Ok(()),
+                Err(error) => Err(error),
+            };
+            let error = match came {
                 Ok(()) => match partial.finish() {
-                    Ok(()) => return Ok(()),
+                    Ok(()) => {
+                        self.assembled(descriptor, &assembling);
+                        return Ok(());
+                    }
                     Err(error) => {
                         partial = self.blobs.partial(&descriptor.digest, descriptor.size)?;
                         Error::from(error)
@@ -72,6 +86,7 @@ impl Downloader<'_> {
                 error if error.remedy() == Remedy::Corrupt && second_chance => {
                     second_chance = false;
                     self.retrying(descriptor, &error);
+                    self.not_assembled(descriptor, &mut assembling, &error);
                     if let (true, Some(source)) = (trusted, source) {
                         self.client.report_corrupt(&descriptor.digest, &source);
                     }
@@ -120,7 +135,7 @@ impl Downloader<'_> {
         Ok(())
     }
 
-    fn retrying(&self, descriptor: &Descriptor, error: &dyn std::error::Error) {
+    pub(super) fn retrying(&self, descriptor: &Descriptor, error: &dyn std::error::Error) {
         self.progress.event(Event::Retrying { digest: descriptor.digest, problem: error.to_string() });
     }
 }

@@ -17,6 +17,10 @@ mod content;
 
 mod bring;
 
+mod known;
+
+mod assembly;
+
 mod download;
 
 mod extract;

@@ -1,0 +1,154 @@
+//! Putting a blob together: its table, the plan, and then piece after piece to the end of the download.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::pin::pin;
+
+use bytes::Bytes;
+use futures_util::future::poll_immediate;
+use futures_util::{StreamExt as _, stream};
+
+use crate::blobs::{Blobs, Partial};
+use crate::digest::Digest;
+use crate::limits::Limits;
+
+use super::plan::{self, Piece};
+use super::source::{Held, Source};
+use super::{Candidate, Error, is_worth_it, read};
+
+/// Requests under way at a time.
+const PARALLEL: usize = 4;
+
+/// Bytes that are copied at a time.
+const BLOCK: usize = 256 << 10;
+
+/// A blob that can be put together, and how.
+#[derive(Debug)]
+pub struct Assembly {
+    pieces: Vec<Piece>,
+    /// The old blobs that pieces are copied from.
+    old: BTreeMap<Digest, File>,
+    held: Held,
+}
+
+/// How many bytes came from where.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// From the registry.
+    pub fetched: u64,
+    /// From blobs on disk.
+    pub copied: u64,
+}
+
+impl Assembly {
+    /// Fetches the table of a blob's contents and compares it with those of old blobs. `done` bytes of the blob are there
+    /// already. `None` when an ordinary download is as good.
+    ///
+    /// # Errors
+    /// [`Error`]; unless it comes from the registry and may be gone at the next try, a download of the whole helps.
+    pub async fn prepare(
+        source: &Source<'_>,
+        new: &Candidate,
+        old: Vec<Candidate>,
+        done: u64,
+        blobs: &Blobs,
+        limits: &Limits,
+    ) -> Result<Option<Self>, Error> {
+        let file = blobs.unnamed().map_err(Error::io("keep"))?;
+        let (located, held) = source.hold(&new.place, file, limits).await?;
+        let (blobs, limits, size) = (blobs.clone(), *limits, source.descriptor.size);
+        let planned = tokio::task::spawn_blocking(move || -> Result<_, Error> {
+            let table = read::read(held.reader(located.tail), &located, &limits)?;
+            let (mut files, mut tables) = (BTreeMap::new(), Vec::new());
+            for candidate in old {
+                let digest = candidate.descriptor.digest;
+                match read_old(&candidate, &blobs, &limits) {
+                    Ok((file, table)) => {
+                        files.insert(digest, file);
+                        tables.push((digest, table));
+                    }
+                    Err(error) => tracing::debug!(event = "old_table_unusable", %digest, %error),
+                }
+            }
+            let pieces = plan::plan(&table, size, &tables);
+            Ok(Self { pieces, old: files, held })
+        });
+        let assembly = planned.await.map_err(|gone| Error::io("read")(std::io::Error::other(gone)))??;
+        Ok(Some(assembly).filter(|assembly| is_worth_it(&plan::rest(&assembly.pieces, done))))
+    }
+
+    /// Bytes of the table, which were fetched before.
+    pub const fn held(&self) -> u64 {
+        self.held.length()
+    }
+
+    /// Writes what is missing of the blob, in order. Ranges are fetched ahead. Called again after an error of the registry,
+    /// it goes on from where it was. `progress` is told how far the blob is, and how many bytes of that were just fetched;
+    /// `figures` goes along.
+    ///
+    /// # Errors
+    /// [`Error`], as of [`Assembly::prepare`].
+    pub async fn run(
+        &self,
+        source: &Source<'_>,
+        partial: &mut Partial,
+        mut progress: impl FnMut(u64, u64),
+        figures: &mut Figures,
+    ) -> Result<(), Error> {
+        let pieces = plan::rest(&self.pieces, partial.offset());
+        let parts = stream::iter(plan::parts(&pieces)).map(|range| source.part(range)).buffered(PARALLEL);
+        let mut parts = pin!(parts.peekable());
+        let mut buffer = vec![0; BLOCK];
+        for piece in &pieces {
+            let (file, mut from) = match piece {
+                Piece::Fetch { range } => {
+                    while partial.offset() < range.end {
+                        let chunks = parts
+                            .next()
+                            .await
+                            .unwrap_or_else(|| Err(Error::malformed("the plan ends early")))?;
+                        for chunk in chunks {
+                            partial.write(&chunk)?;
+                            figures.fetched += chunk.len() as u64;
+                            progress(partial.offset(), chunk.len() as u64);
+                        }
+                    }
+                    continue;
+                }
+                Piece::Copy { blob, from, .. } => (
+                    self.old.get(blob).ok_or_else(|| Error::malformed("the plan names an unknown blob"))?,
+                    *from,
+                ),
+                Piece::Held { range } => (&self.held.file, range.start - self.held.start),
+            };
+            let mut left = piece.length();
+            while left > 0 {
+                let length = usize::try_from(left).unwrap_or(usize::MAX).min(BLOCK);
+                let block = buffer.get_mut(..length).unwrap_or_default();
+                file.read_exact_at(block, from).map_err(Error::io("copy by"))?;
+                partial.write(block)?;
+                from += length as u64;
+                left -= length as u64;
+                if let Piece::Copy { .. } = piece {
+                    figures.copied += length as u64;
+                }
+                progress(partial.offset(), 0);
+                // Answers go on coming in meanwhile, to this blob and to others.
+                poll_immediate(parts.as_mut().peek()).await;
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_old(candidate: &Candidate, blobs: &Blobs, limits: &Limits) -> Result<(File, super::Table), Error> {
+    let Candidate { descriptor, place } = candidate;
+    let file = blobs.open(&descriptor.digest, descriptor.size)?;
+    let table = read::read_file(&file, descriptor.size, place, limits)?;
+    Ok((file, table))
+}
+
+/// The bytes of one request.
+pub(super) type Chunks = Vec<Bytes>;
