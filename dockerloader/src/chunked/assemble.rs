@@ -78,9 +78,9 @@ impl Assembly {
         Ok(Some(assembly).filter(|assembly| is_worth_it(&plan::rest(&assembly.pieces, done))))
     }
 
-    /// Bytes of the table, which were fetched before.
-    pub const fn held(&self) -> u64 {
-        self.held.length()
+    /// Bytes that were fetched to know the table, and what else came with it.
+    pub const fn fetched(&self) -> u64 {
+        self.held.fetched
     }
 
     /// Writes what is missing of the blob, in order. Ranges are fetched ahead. Called again after an error of the registry,

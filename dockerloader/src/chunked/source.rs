@@ -15,8 +15,8 @@ use super::place::Located;
 use super::read::From;
 use super::{Error, Place};
 
-/// Bytes at a blob's end that are asked for where only its footer says how long the table is: that of a few thousand files.
-const GUESS: u64 = 256 << 10;
+/// Bytes at a blob's end that are asked for where only its footer says how long the table is: that of about a thousand files.
+const GUESS: u64 = 64 << 10;
 
 /// A blob in the registry.
 #[derive(Debug, Clone, Copy)]
@@ -36,13 +36,11 @@ pub(super) struct Held {
     /// Where they begin in the blob.
     pub(super) start: u64,
     end: u64,
+    /// Bytes that were fetched to have them.
+    pub(super) fetched: u64,
 }
 
 impl Held {
-    pub(super) const fn length(&self) -> u64 {
-        self.end - self.start
-    }
-
     /// The bytes from an offset of the blob on.
     pub(super) fn reader(&self, offset: u64) -> impl Read + '_ {
         From { file: &self.file, offset: offset.saturating_sub(self.start) }
@@ -66,13 +64,14 @@ impl Source<'_> {
             }
         };
         let start = located.tail;
-        let mut held = Held { file, start, end: start };
+        let mut held = Held { file, start, end: start, fetched: last_bytes.len() as u64 };
         // What is known already is not asked for again.
         let known = end - last_bytes.len() as u64;
         if start < known {
             let mut blob = self.open(start..known).await?;
             while let Some(chunk) = blob.chunk().await? {
                 held.append(&chunk)?;
+                held.fetched += chunk.len() as u64;
             }
         }
         let skip = usize::try_from(start.saturating_sub(known)).unwrap_or(usize::MAX);

@@ -75,7 +75,7 @@ impl Downloader<'_> {
             let (old, done) = (old.clone(), partial.offset());
             let prepared = Assembly::prepare(&source, new, old, done, self.blobs, self.limits).await?;
             let Some(assembly) = prepared else { return Ok(false) };
-            let figures = Figures { fetched: assembly.held(), copied: 0 };
+            let figures = Figures { fetched: assembly.fetched(), copied: 0 };
             *assembling = Assembling::Begun(Box::new(assembly), figures);
         }
         let Assembling::Begun(assembly, figures) = assembling else { return Ok(false) };
