@@ -37,7 +37,9 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let ground = Ground::new();
+        // What is tested here is not how disks sync, of which many pulls do a lot.
+        let memory = std::path::Path::new("/dev/shm");
+        let ground = if memory.is_dir() { Ground::within(memory) } else { Ground::new() };
         let layout = Layout::new(ground.data());
         Self { registry: Registry::start(), ground, layout, events: Arc::default() }
     }
@@ -93,14 +95,19 @@ impl Scene {
         })
     }
 
-    /// The layer on disk is the one of the image, and the tree is that of a first extraction.
+    /// As [`Scene::check_blob`], and the tree is that of a first extraction.
     fn check(&self, image: &BuiltImage, what: &str) {
-        let blob = fs::read(self.layout.blob(&digest(&image.layers[0].digest))).unwrap();
-        assert_eq!(fixtures::sha256(&blob), image.layers[0].digest, "{what}");
+        self.check_blob(image, what);
         let cold = Self::new();
         assert_eq!(cold.pull(image).unwrap(), staged(image), "{what}");
         let seal = |scene: &Self| fs::read(scene.layout.seal(&digest(&image.digest))).unwrap();
         assert_eq!(seal(self), seal(&cold), "{what}");
+    }
+
+    /// The layer on disk is the one of the image, and nothing else is left.
+    fn check_blob(&self, image: &BuiltImage, what: &str) {
+        let blob = fs::read(self.layout.blob(&digest(&image.layers[0].digest))).unwrap();
+        assert_eq!(fixtures::sha256(&blob), image.layers[0].digest, "{what}");
         let names = self.ground.list("blobs");
         assert!(!names.iter().any(|name| name.starts_with("partial")), "{what}: {names:?}");
     }
@@ -174,7 +181,7 @@ fn a_layer_that_was_moved_and_reordered_is_found_all_the_same() {
         let scene = Scene::after(&old);
         // Another position in the image, files before and after, some gone.
         let mut layer = Layer::new().file("first", 0o644, &noise(7, 1000));
-        for n in (0..FILES).filter(|n| n % 7 > 0) {
+        for n in (0..FILES).filter(|n| n % 50 > 0) {
             layer = layer.file(&format!("usr/{}/{n}", n / 10 * 10), 0o644, &noise(n, length(n)));
         }
         let layer = layer.file("last", 0o644, &noise(8, 1000)).compression(format);
