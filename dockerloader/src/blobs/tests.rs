@@ -166,7 +166,8 @@ fn a_full_disk_is_said_and_its_room_given_back() {
     // A device that is always full, on every machine.
     let scene = Scene::new();
     let mut partial = scene.partial();
-    partial.file = OpenOptions::new().read(true).write(true).open("/dev/full").unwrap();
+    let full = OpenOptions::new().read(true).write(true).open("/dev/full").unwrap();
+    partial.file = std::sync::Arc::new(full);
     let error = partial.write(&scene.content).unwrap_err();
     assert!(matches!(error, Error::Full(_)), "{error}");
     assert!(error.to_string().contains("2400000 more bytes are needed"), "{error}");

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::future::poll_immediate;
 use futures_util::{StreamExt as _, stream};
 
-use crate::blobs::{Blobs, Partial};
+use crate::blobs::Blobs;
 use crate::digest::Digest;
 use crate::limits::Limits;
 
@@ -32,13 +32,15 @@ pub struct Assembly {
     held: Held,
 }
 
-/// How many bytes came from where.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Figures {
-    /// From the registry.
-    pub fetched: u64,
-    /// From blobs on disk.
-    pub copied: u64,
+/// Where bytes came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The registry.
+    Registry,
+    /// A blob on disk.
+    Disk,
+    /// The table of contents, which was fetched before.
+    Table,
 }
 
 impl Assembly {
@@ -50,14 +52,15 @@ impl Assembly {
     pub async fn prepare(
         source: &Source<'_>,
         new: &Candidate,
-        old: Vec<Candidate>,
+        old: &[Candidate],
         done: u64,
         blobs: &Blobs,
         limits: &Limits,
     ) -> Result<Option<Self>, Error> {
         let file = blobs.unnamed().map_err(Error::io("keep"))?;
         let (located, held) = source.hold(&new.place, file, limits).await?;
-        let (blobs, limits, size) = (blobs.clone(), *limits, source.descriptor.size);
+        let (blobs, limits, old) = (blobs.clone(), *limits, old.to_vec());
+        let size = source.descriptor.size;
         let planned = tokio::task::spawn_blocking(move || -> Result<_, Error> {
             let table = read::read(held.reader(located.tail), &located, &limits)?;
             let (mut files, mut tables) = (BTreeMap::new(), Vec::new());
@@ -83,63 +86,63 @@ impl Assembly {
         self.held.fetched
     }
 
-    /// Writes what is missing of the blob, in order. Ranges are fetched ahead. Called again after an error of the registry,
-    /// it goes on from where it was. `progress` is told how far the blob is, and how many bytes of that were just fetched;
-    /// `figures` goes along.
+    /// Hands out the blob's bytes, in order, from `done` on. Ranges are fetched ahead. `write` takes them, and says whether to
+    /// go on; the answer is whether it always did. After an error of the registry it can be called again.
     ///
     /// # Errors
     /// [`Error`], as of [`Assembly::prepare`].
     pub async fn run(
         &self,
         source: &Source<'_>,
-        partial: &mut Partial,
-        mut progress: impl FnMut(u64, u64),
-        figures: &mut Figures,
-    ) -> Result<(), Error> {
-        let pieces = plan::rest(&self.pieces, partial.offset());
+        done: u64,
+        mut write: impl FnMut(&[u8], Origin) -> bool,
+    ) -> Result<bool, Error> {
+        let pieces = plan::rest(&self.pieces, done);
         let parts = stream::iter(plan::parts(&pieces)).map(|range| source.part(range)).buffered(PARALLEL);
         let mut parts = pin!(parts.peekable());
         let mut buffer = vec![0; BLOCK];
         for piece in &pieces {
-            let (file, mut from) = match piece {
-                Piece::Fetch { range } => {
-                    while partial.offset() < range.end {
-                        let chunks = parts
-                            .next()
-                            .await
-                            .unwrap_or_else(|| Err(Error::malformed("the plan ends early")))?;
-                        for chunk in chunks {
-                            partial.write(&chunk)?;
-                            figures.fetched += chunk.len() as u64;
-                            progress(partial.offset(), chunk.len() as u64);
+            let mut left = piece.length();
+            let (file, mut from, origin) = match piece {
+                Piece::Fetch { .. } => {
+                    while left > 0 {
+                        let next = parts.next().await;
+                        for chunk in next.unwrap_or_else(|| Err(Error::malformed("the plan ends early")))? {
+                            if !write(&chunk, Origin::Registry) {
+                                return Ok(false);
+                            }
+                            left = left.saturating_sub(chunk.len() as u64);
                         }
                     }
                     continue;
                 }
-                Piece::Copy { blob, from, .. } => (
-                    self.old.get(blob).ok_or_else(|| Error::malformed("the plan names an unknown blob"))?,
-                    *from,
-                ),
-                Piece::Held { range } => (&self.held.file, range.start - self.held.start),
+                Piece::Copy { blob, from, .. } => {
+                    let file = self.old.get(blob);
+                    (
+                        file.ok_or_else(|| Error::malformed("the plan names an unknown blob"))?,
+                        *from,
+                        Origin::Disk,
+                    )
+                }
+                Piece::Held { range } => {
+                    (&self.held.file, range.start.saturating_sub(self.held.start), Origin::Table)
+                }
             };
-            let mut left = piece.length();
             while left > 0 {
                 let length = usize::try_from(left).unwrap_or(usize::MAX).min(BLOCK);
                 let block = buffer.get_mut(..length).unwrap_or_default();
                 file.read_exact_at(block, from).map_err(Error::io("copy by"))?;
-                partial.write(block)?;
+                if !write(block, origin) {
+                    return Ok(false);
+                }
                 from += length as u64;
                 left -= length as u64;
-                if let Piece::Copy { .. } = piece {
-                    figures.copied += length as u64;
-                }
-                progress(partial.offset(), 0);
                 // Answers go on coming in meanwhile, to this blob and to others.
                 poll_immediate(parts.as_mut().peek()).await;
                 tokio::task::yield_now().await;
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

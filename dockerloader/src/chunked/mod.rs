@@ -33,7 +33,7 @@ mod source;
 
 mod assemble;
 
-pub use assemble::{Assembly, Figures};
+pub use assemble::{Assembly, Origin};
 pub use candidates::Candidate;
 pub use entry::Key;
 pub use error::Error;

@@ -52,10 +52,14 @@ impl Pull<'_> {
         let missing: BTreeSet<Digest> = content.missing(&blobs).map(|blob| blob.digest).collect();
         self.check_space(content, &blobs, not_enough, free)?;
         let mut result = self.fetch_and_install(content, by_index, &blobs).await;
-        // A blob of an earlier time that turned out to be damaged was removed: it is fetched now.
-        if let Err(Error::Blob(blobs::Error::Corrupt { digest, .. })) = &result
-            && !missing.contains(digest)
-        {
+        let is_worth_another = match &result {
+            // A blob of an earlier time that turned out to be damaged was removed: it is fetched now.
+            Err(Error::Blob(blobs::Error::Corrupt { digest, .. })) => !missing.contains(digest),
+            // Wrong bytes were extracted while they came in. What was fetched in their place is on disk.
+            Err(Error::Blob(blobs::Error::Abandoned(_))) => true,
+            _ => false,
+        };
+        if is_worth_another {
             result = self.fetch_and_install(content, by_index, &blobs).await;
         }
         result.inspect_err(|error| {

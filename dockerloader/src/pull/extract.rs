@@ -1,6 +1,6 @@
-//! Layers from the store into a tree, in the manifest's order, while later ones are still on their way.
+//! Layers from the store into a tree, in the manifest's order, while they and later ones are still on their way.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 
 use tokio::sync::oneshot;
 
-use crate::blobs::{self, Blobs};
+use crate::blobs::{self, Abandoned, Arrival, Blobs, Follow};
 use crate::digest::Digest;
 use crate::layout::Layout;
 use crate::limits::Limits;
@@ -20,7 +20,7 @@ use crate::tree::{self, Extracted, Extraction};
 
 use super::Error;
 use super::content::Content;
-use super::download::Downloader;
+use super::download::{Downloader, Fetch};
 
 /// Bytes between two progress events, at least.
 const STEP: u64 = 1 << 20;
@@ -53,31 +53,57 @@ impl Job {
     }
 }
 
-/// Extracts into the empty directory `root`. Layers whose blobs are not in `ready` are waited for; `wait` says when they
-/// are there, and ends when they won't be.
+/// Extracts into the empty directory `root`. Layers whose blobs are not in `ready` are followed while they come in; `wait`
+/// says which of them have begun to, and ends when no more will.
 pub(super) fn run(
     job: &Job,
-    mut ready: BTreeSet<Digest>,
-    wait: &mpsc::Receiver<Digest>,
+    ready: &BTreeSet<Digest>,
+    wait: &mpsc::Receiver<Arrival>,
     root: &Path,
 ) -> Result<Extracted, Error> {
     let mut digest = Digest::from_bytes([0; 32]);
     let at = |digest: Digest| move |source| explain(digest, source);
+    let mut arrivals = BTreeMap::new();
     let mut extraction = Extraction::new(root, job.limits, |_| {}).map_err(at(digest))?;
     for (layer, diff_id) in &job.layers {
         digest = layer.digest;
-        while !ready.contains(&digest) {
-            let gone =
-                |_| Error::io("extract", root.to_owned())(io::Error::other("the download was given up"));
-            ready.insert(wait.recv().map_err(gone)?);
-        }
-        let file = job.blobs.open(&digest, layer.size)?;
-        let reader = Counted { file, layer, progress: &*job.progress, done: 0, told: 0 };
+        let (source, arrival) = if ready.contains(&digest) {
+            (Source::Stored(job.blobs.open(&digest, layer.size)?), None)
+        } else {
+            let arrival = wait_for(&digest, &mut arrivals, wait)?;
+            (Source::Arriving(arrival.follow()), Some(arrival))
+        };
+        let reader = Counted { source, layer, progress: &*job.progress, done: 0, told: 0 };
         job.progress.event(Event::Extracting { digest, done: 0, total: layer.size });
-        extraction.apply(reader, Some(diff_id)).map_err(|error| job.blame(layer, error))?;
+        let applied = extraction.apply(reader, Some(diff_id));
+        applied.map_err(|error| match arrival {
+            Some(arrival) if arrival.is_abandoned() => abandoned(digest),
+            Some(_) => explain(digest, error),
+            None => job.blame(layer, error),
+        })?;
         job.progress.event(Event::Extracting { digest, done: layer.size, total: layer.size });
     }
     extraction.finish().map_err(at(digest))
+}
+
+/// Waits until a blob begins to come in. One that was begun anew takes the place of what came before.
+fn wait_for(
+    digest: &Digest,
+    arrivals: &mut BTreeMap<Digest, Arrival>,
+    wait: &mpsc::Receiver<Arrival>,
+) -> Result<Arrival, Error> {
+    loop {
+        arrivals.extend(wait.try_iter().map(|arrival| (*arrival.digest(), arrival)));
+        if let Some(arrival) = arrivals.get(digest) {
+            return Ok(arrival.clone());
+        }
+        let arrival = wait.recv().map_err(|_| abandoned(*digest))?;
+        arrivals.insert(*arrival.digest(), arrival);
+    }
+}
+
+fn abandoned(digest: Digest) -> Error {
+    Error::Blob(blobs::Error::Abandoned(Abandoned { digest }))
 }
 
 impl Job {
@@ -106,7 +132,12 @@ fn explain(digest: Digest, error: tree::Error) -> Error {
     }
 }
 
-/// Downloads what is missing while a thread of its own extracts what is there.
+/// Downloads what is missing while a thread of its own extracts what is there. The blobs get their names when the tree is
+/// complete and durable, and they with it.
+///
+/// # Errors
+/// [`blobs::Error::Abandoned`] when bytes turned out to be wrong that something was made of; the right ones may have
+/// taken their place by then, so that it works when it is done once more.
 pub(super) async fn alongside(
     job: Job,
     downloader: &Downloader<'_>,
@@ -116,43 +147,107 @@ pub(super) async fn alongside(
     let missing: Vec<&Descriptor> = content.missing(downloader.blobs).collect();
     let absent: BTreeSet<Digest> = missing.iter().map(|blob| blob.digest).collect();
     let layers = content.image.layers.iter().map(|layer| layer.descriptor.digest);
-    let present = layers.filter(|digest| !absent.contains(digest)).collect();
-    let (ready, wait) = mpsc::channel();
+    let present: BTreeSet<Digest> = layers.filter(|digest| !absent.contains(digest)).collect();
+    let (begun, wait) = mpsc::channel();
     let (done, extracted) = oneshot::channel();
-    let died = || Error::io("extract", root.to_owned())(io::Error::other("the extracting thread died"));
     let into = root.to_owned();
     let thread = std::thread::Builder::new()
         .name("extract".to_owned())
-        .spawn(move || done.send(run(&job, present, &wait, &into)).map_err(drop))
+        .spawn(move || done.send(run(&job, &present, &wait, &into)).map_err(drop))
         .map_err(Error::io("extract", root.to_owned()))?;
-    let mut extracted = std::pin::pin!(extracted);
-    let result = {
-        let downloads = downloader.fetch_all(missing.into_iter(), move |digest| {
-            // If the thread has ended, its own error is the one that counts.
-            let _ = ready.send(digest);
-        });
-        // Leaving this block drops the downloads, and with them the sender: a thread that waits goes on, to its end.
-        tokio::select! {
-            downloaded = downloads => downloaded.map(|()| None),
-            early = &mut extracted => Ok(Some(early)),
+    let fetch = downloader.begin(missing, move |arrival| {
+        // If the thread has ended, its own error is the one that counts.
+        let _ = begun.send(arrival);
+    });
+    let mut thread = Thread { extracted, thread: Some(thread), root };
+    let result = both(&fetch, &mut thread).await;
+    let is_redone = fetch.was_redone();
+    let verified = fetch.into_verified();
+    if result.is_err() {
+        // The downloads are gone, which a thread that waits for them has been told. The tree is not to be removed under
+        // its hands.
+        thread.end().await;
+    }
+    match result {
+        Ok(_) | Err(Error::Tree { .. }) if is_redone => Err(abandoned(content.digest)),
+        Ok(extracted) => {
+            downloader.blobs.name(&verified, root)?;
+            Ok(extracted)
         }
-    };
-    let result = match result {
-        Ok(None) => extracted.await.unwrap_or_else(|_| Err(died())),
-        Ok(Some(early)) => early.unwrap_or_else(|_| Err(died())),
-        Err(error) => {
-            // The tree is not to be removed under the thread's hands.
-            let _ = extracted.await;
-            Err(error)
+        Err(error) => Err(error),
+    }
+}
+
+/// Waits for the downloads and for the extraction, or for the error that counts.
+async fn both<F: Fn(Arrival)>(fetch: &Fetch<'_, F>, thread: &mut Thread<'_>) -> Result<Extracted, Error> {
+    let mut downloads = std::pin::pin!(fetch.run());
+    let early = tokio::select! {
+        downloaded = &mut downloads => {
+            downloaded?;
+            return thread.result().await;
         }
+        early = thread.result() => early,
     };
-    let _ = thread.join();
-    result
+    let error = match early {
+        Ok(extracted) => {
+            downloads.await?;
+            return Ok(extracted);
+        }
+        Err(error) => error,
+    };
+    if let Error::Tree { digest, .. } | Error::Blob(blobs::Error::Abandoned(Abandoned { digest })) = &error {
+        // If its bytes are wrong, it is them; if not, it is the layer.
+        fetch.only(digest);
+        loop {
+            let changed = fetch.changed.notified();
+            if !fetch.is_open(digest) {
+                break;
+            }
+            tokio::select! {
+                downloaded = &mut downloads => downloaded?,
+                () = changed => {}
+            }
+        }
+    }
+    Err(error)
+}
+
+/// The thread that extracts.
+struct Thread<'t> {
+    extracted: oneshot::Receiver<Result<Extracted, Error>>,
+    thread: Option<std::thread::JoinHandle<Result<(), ()>>>,
+    root: &'t Path,
+}
+
+impl Thread<'_> {
+    /// What came of it. To be asked for once.
+    async fn result(&mut self) -> Result<Extracted, Error> {
+        let result = (&mut self.extracted).await;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        result.unwrap_or_else(|_| {
+            Err(Error::io("extract", self.root.to_owned())(io::Error::other("the extracting thread died")))
+        })
+    }
+
+    /// Waits until it has ended, if it has not been waited for.
+    async fn end(&mut self) {
+        if self.thread.is_some() {
+            let _ = self.result().await;
+        }
+    }
+}
+
+/// Where a blob is read.
+enum Source {
+    Stored(File),
+    Arriving(Follow),
 }
 
 /// Reads a blob and tells how far it came.
 struct Counted<'c> {
-    file: File,
+    source: Source,
     layer: &'c Descriptor,
     progress: &'c dyn Progress,
     done: u64,
@@ -161,7 +256,10 @@ struct Counted<'c> {
 
 impl Read for Counted<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(buffer)?;
+        let read = match &mut self.source {
+            Source::Stored(file) => file.read(buffer)?,
+            Source::Arriving(follow) => follow.read(buffer)?,
+        };
         self.done += read as u64;
         if self.done - self.told >= STEP {
             self.told = self.done;

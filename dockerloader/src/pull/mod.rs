@@ -23,6 +23,10 @@ mod assembly;
 
 mod download;
 
+mod requests;
+
+mod part;
+
 mod extract;
 
 mod elf;
@@ -171,7 +175,7 @@ pub fn restore(
     let job = extract::Job::new(layout, &content, &config, limits, Arc::clone(progress), lock)?;
     let ready = content.image.layers.iter().map(|layer| layer.descriptor.digest).collect();
     let tree = install::Temporary::new(layout, digest)?;
-    let extracted = extract::run(&job, ready, &std::sync::mpsc::channel().1, tree.path())?;
+    let extracted = extract::run(&job, &ready, &std::sync::mpsc::channel().1, tree.path())?;
     tree.install(layout, digest, &extracted.seal, &config, &platform(settings)?)?;
     progress.event(Event::Installed { digest: *digest });
     Ok(())

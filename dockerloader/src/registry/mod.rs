@@ -6,6 +6,8 @@
 
 mod error;
 
+mod roots;
+
 mod transport;
 
 mod endpoint;
