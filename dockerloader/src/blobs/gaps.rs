@@ -34,15 +34,18 @@ pub(super) fn written(file: &File, length: u64, block: u64) -> io::Result<Spans>
     Ok(found)
 }
 
-/// Makes a file that ends at `from` as long as `size`, if the file system keeps what lies between as a hole; whether it
-/// does. If not, the file is as before.
-pub(super) fn open_gap(file: &File, from: u64, size: u64) -> io::Result<bool> {
+/// Makes a file that ends at `end` as long as `size`, if the file system keeps what lies between as a hole; whether it
+/// does. If not, the file is as before. What is behind the last whole block is cut off: the rest of that block would read
+/// as zeros.
+pub(super) fn open_gap(file: &File, end: u64, size: u64) -> io::Result<bool> {
     file.set_len(size)?;
     // With room for blocks that are larger than ours.
-    let probe = from.saturating_add(1 << 20);
-    let is_hole = probe < size && matches!(rustix::fs::seek(file, SeekFrom::Data(probe)), Err(Errno::NXIO));
-    if !is_hole {
-        file.set_len(from)?;
+    let probe = end.saturating_add(1 << 20);
+    if probe < size && matches!(rustix::fs::seek(file, SeekFrom::Data(probe)), Err(Errno::NXIO)) {
+        file.set_len(end - end % BLOCK)?;
+        file.set_len(size)?;
+        return Ok(true);
     }
-    Ok(is_hole)
+    file.set_len(end)?;
+    Ok(false)
 }

@@ -124,20 +124,21 @@ impl Partial {
         if self.has_gaps || end == self.size {
             return Ok(true);
         }
-        // What is behind the last whole block would read as zeros.
+        // The block that was begun is given up.
         let whole = end - end % BLOCK;
         if self.hashed > whole {
             return Ok(false);
         }
         let failed = |source| Error::of_write("make room in", self.path.clone(), self.size, source);
-        self.file.set_len(whole).map_err(failed)?;
-        self.present = std::iter::once(0..whole).collect();
-        self.has_gaps = match gaps::open_gap(&self.file, whole, self.size) {
+        self.has_gaps = match gaps::open_gap(&self.file, end, self.size) {
             // FAT and others have no such operation.
             Err(error) if !disk::is_full(&error) => false,
             opened => opened.map_err(failed)?,
         };
-        self.publisher.publish(whole);
+        if self.has_gaps {
+            self.present = std::iter::once(0..whole).collect();
+            self.publisher.publish(whole);
+        }
         Ok(self.has_gaps)
     }
 
