@@ -48,7 +48,7 @@ fn a_table_that_lies_costs_no_more_than_a_download() {
         ("other types", |entries| entries.push(json!([["not", "an", "entry"]]))),
     ];
     for format in FORMATS {
-        let old = image(format, |_| false);
+        let (old, next) = (image(format, |_| false), image(format, |n| n == 44));
         for (what, alter) in lies {
             let what = format!("{format:?}: {what}");
             let new = lying(format, alter);
@@ -63,7 +63,6 @@ fn a_table_that_lies_costs_no_more_than_a_download() {
 
             // As the old layer it is of no use, and does no harm.
             let scene = Scene::after(&new);
-            let next = image(format, |n| n == 44);
             assert_eq!(scene.pull(&next).unwrap(), staged(&next), "{what}");
             scene.check_blob(&next, &what);
         }

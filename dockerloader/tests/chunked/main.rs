@@ -1,6 +1,12 @@
 //! Updates of layers with a table of contents: what is fetched, what is taken from disk, and what lies lead to.
 #![expect(clippy::disallowed_methods, reason = "the tests look at the store, and damage it, from outside")]
 
+mod lies;
+
+mod trouble;
+
+mod skopeo;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::{Arc, Mutex};
@@ -14,13 +20,6 @@ use dockerloader::pull::{self, Error, Outcome, Request};
 use fixtures::ground::Ground;
 use fixtures::image::{BuiltImage, Compression, Image, Layer, noise};
 use fixtures::registry::{Fault, Kind, Registry, Rule};
-
-#[path = "chunked/lies.rs"]
-mod lies;
-#[path = "chunked/skopeo.rs"]
-mod skopeo;
-#[path = "chunked/trouble.rs"]
-mod trouble;
 
 const FORMATS: [Compression; 2] = [Compression::ZstdChunked, Compression::Estargz];
 const FILES: u64 = 400;
