@@ -72,7 +72,7 @@ pub struct Limits {
     pub table_bytes: Limit,
     /// Bytes of a table of contents, decompressed; they are read as a stream.
     pub table_inflated_bytes: Limit,
-    /// Entries of a table of contents. Each takes up to 48 bytes of memory.
+    /// Entries of a table of contents. Each takes up to 48 bytes of memory, and 64 for each old blob.
     pub table_entries: Limit,
     /// Bytes of one string in a table of contents: a path, or an extended attribute in base64.
     pub table_string_bytes: Limit,

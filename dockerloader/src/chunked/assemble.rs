@@ -63,22 +63,32 @@ impl Assembly {
         let size = source.descriptor.size;
         let planned = tokio::task::spawn_blocking(move || -> Result<_, Error> {
             let table = read::read(held.reader(located.tail), &located, &limits)?;
-            let (mut files, mut tables) = (BTreeMap::new(), Vec::new());
+            let mut assembly = Self { pieces: Vec::new(), old: BTreeMap::new(), held };
+            let mut tables = Vec::new();
             for candidate in old {
                 let digest = candidate.descriptor.digest;
                 match read_old(&candidate, &blobs, &limits) {
                     Ok((file, table)) => {
-                        files.insert(digest, file);
+                        assembly.old.insert(digest, file);
                         tables.push((digest, table));
                     }
-                    Err(error) => tracing::debug!(event = "old_table_unusable", %digest, %error),
+                    Err(error) => {
+                        tracing::debug!(event = "old_table_unusable", %digest, %error);
+                        continue;
+                    }
+                }
+                assembly.pieces = plan::plan(&table, size, &tables);
+                if plan::fetched(&assembly.pieces) < size / 4 {
+                    // Another one has little to add, and costs time and memory.
+                    break;
                 }
             }
-            let pieces = plan::plan(&table, size, &tables);
-            Ok(Self { pieces, old: files, held })
+            Ok(assembly)
         });
         let assembly = planned.await.map_err(|gone| Error::io("read")(std::io::Error::other(gone)))??;
-        Ok(Some(assembly).filter(|assembly| is_worth_it(&plan::rest(&assembly.pieces, done))))
+        let is_planned = |assembly: &Self| !assembly.pieces.is_empty();
+        let assembly = Some(assembly).filter(is_planned);
+        Ok(assembly.filter(|assembly| is_worth_it(&plan::rest(&assembly.pieces, done))))
     }
 
     /// Bytes that were fetched to know the table, and what else came with it.

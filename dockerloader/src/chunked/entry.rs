@@ -10,6 +10,11 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(pub(super) [u8; 16]);
 
+impl Key {
+    /// No name.
+    pub(super) const UNKNOWN: Self = Self([0; 16]);
+}
+
 /// Makes a key of what is said about a piece.
 #[derive(Debug, Default)]
 pub(super) struct Namer(blake3::Hasher);
@@ -92,7 +97,7 @@ impl Entry {
         for number in [Some(self.uid), Some(self.gid), self.dev_major, self.dev_minor] {
             namer.signed(number);
         }
-        namer.key(self.xattrs.as_ref().map_or(Key([0; 16]), |named| named.0));
+        namer.key(self.xattrs.as_ref().map_or(Key::UNKNOWN, |named| named.0));
     }
 
     /// What the payload, or this chunk of it, is. Whether anything is said that tells it from another.
@@ -135,6 +140,6 @@ impl<'de> Visitor<'de> for NamedVisitor {
             is_empty = false;
         }
         // No attributes are the same as an empty map.
-        Ok(Named(if is_empty { Key([0; 16]) } else { namer.finish() }))
+        Ok(Named(if is_empty { Key::UNKNOWN } else { namer.finish() }))
     }
 }

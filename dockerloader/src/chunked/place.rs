@@ -8,7 +8,7 @@ use crate::manifest::Descriptor;
 
 use super::Error;
 
-/// Prefixes of the annotations of zstd:chunked: today's, and that of containers/storage before 1.46.
+/// Prefixes of the annotations of zstd:chunked: today's, and that of containers/storage before 1.44.
 const ZSTD_PREFIXES: [&str; 2] = ["io.github.containers.zstd-chunked.", "io.containers.zstd-chunked."];
 
 /// The annotation of eStargz.

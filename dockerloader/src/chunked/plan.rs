@@ -11,8 +11,8 @@ use crate::digest::Digest;
 /// with them.
 pub(super) const REQUEST: u64 = 48 << 10;
 
-/// Requests for one blob, at most. Beyond, ranges that are farther apart are made one.
-const REQUESTS: usize = 1000;
+/// Ranges of one blob, at most. Beyond, those that are farther apart are made one.
+const RANGES: usize = 1000;
 
 /// Bytes of one request, at most: four of them are in memory at a time.
 pub(super) const PART: u64 = 1 << 20;
@@ -72,7 +72,7 @@ pub fn plan(new: &Table, size: u64, old: &[(Digest, Table)]) -> Vec<Piece> {
     }
     let mut least = REQUEST;
     pieces = bridged(pieces, least);
-    while requests(&pieces) > REQUESTS && least < size {
+    while ranges(&pieces) > RANGES && least < size {
         least *= 2;
         pieces = bridged(pieces, least);
     }
@@ -85,10 +85,8 @@ pub fn plan(new: &Table, size: u64, old: &[(Digest, Table)]) -> Vec<Piece> {
 /// Whether a plan is better than an ordinary download: it saves at least a quarter, counting requests.
 pub fn is_worth_it(pieces: &[Piece]) -> bool {
     let size: u64 = pieces.iter().map(Piece::length).sum();
-    let fetched: u64 =
-        pieces.iter().filter(|piece| matches!(piece, Piece::Fetch { .. })).map(Piece::length).sum();
     let requests = u64::try_from(requests(pieces)).unwrap_or(u64::MAX);
-    fetched.saturating_add(requests.saturating_mul(REQUEST)) <= size / 4 * 3
+    fetched(pieces).saturating_add(requests.saturating_mul(REQUEST)) <= size / 4 * 3
 }
 
 /// What a plan leaves to be done when the first `done` bytes are there.
@@ -120,6 +118,15 @@ pub(super) fn parts(pieces: &[Piece]) -> impl Iterator<Item = Range<u64>> + '_ {
             (0..range.end.saturating_sub(range.start).div_ceil(PART)).map(move |n| range.start + n * PART);
         starts.map(move |start| start..range.end.min(start + PART))
     })
+}
+
+fn ranges(pieces: &[Piece]) -> usize {
+    pieces.iter().filter(|piece| matches!(piece, Piece::Fetch { .. })).count()
+}
+
+/// Bytes that a plan fetches.
+pub(super) fn fetched(pieces: &[Piece]) -> u64 {
+    pieces.iter().filter(|piece| matches!(piece, Piece::Fetch { .. })).map(Piece::length).sum()
 }
 
 fn requests(pieces: &[Piece]) -> usize {
@@ -168,29 +175,48 @@ fn bridged(pieces: Vec<Piece>, least: u64) -> Vec<Piece> {
     result
 }
 
-/// Where the bytes of a name and a length are: in which old blob, and from where on. Compressed by another program, the same
-/// contents have, as a rule, another length.
-struct Index(Vec<(Key, u64, usize, u64)>);
+/// Old segments that have a name, sorted by it: in which table, and its number there. Compressed by another program, the same
+/// contents have, as a rule, another length: it is a part of the name here.
+struct Index<'o> {
+    old: &'o [(Digest, Table)],
+    sorted: Vec<(u32, u32)>,
+}
 
-impl Index {
-    fn new(old: &[(Digest, Table)]) -> Self {
-        let segments = old.iter().enumerate().flat_map(|(blob, (_, table))| {
-            table
-                .segments()
-                .filter_map(move |(range, key)| Some((key?, range.end - range.start, blob, range.start)))
+impl<'o> Index<'o> {
+    fn new(old: &'o [(Digest, Table)]) -> Self {
+        let numbers = old.iter().enumerate().flat_map(|(table, (_, contents))| {
+            let named = contents.segments().enumerate().filter(|(_, (_, key))| key.is_some());
+            named.filter_map(move |(number, _)| {
+                Some((u32::try_from(table).ok()?, u32::try_from(number).ok()?))
+            })
         });
-        let mut all: Vec<_> = segments.collect();
-        all.sort_unstable();
-        Self(all)
+        let mut sorted: Vec<_> = numbers.collect();
+        let unsorted = Self { old, sorted: Vec::new() };
+        sorted.sort_unstable_by_key(|at| (unsorted.name(*at), *at));
+        Self { old, sorted }
+    }
+
+    fn name(&self, (table, number): (u32, u32)) -> Option<(Key, u64)> {
+        let (_, contents) = self.old.get(usize::try_from(table).ok()?)?;
+        let (range, key) = contents.segment(usize::try_from(number).ok()?)?;
+        Some((key?, range.end - range.start))
     }
 
     /// A blob, and where in it: at `next`, if the bytes are there as well, so that copies stay in one piece.
     fn find(&self, key: Key, length: u64, next: Option<(usize, u64)>) -> Option<(usize, u64)> {
-        let is_at = |(blob, from): &(usize, u64)| self.0.binary_search(&(key, length, *blob, *from)).is_ok();
+        let wanted = Some((key, length));
+        let is_at = |(table, from): &(usize, u64)| {
+            let number = self.old.get(*table).and_then(|(_, contents)| contents.number_at(*from));
+            let at =
+                number.and_then(|number| Some((u32::try_from(*table).ok()?, u32::try_from(number).ok()?)));
+            at.is_some_and(|at| self.name(at) == wanted)
+        };
         next.filter(is_at).or_else(|| {
-            let first = self.0.partition_point(|(name, bytes, ..)| (*name, *bytes) < (key, length));
-            let found = self.0.get(first).filter(|(name, bytes, ..)| (*name, *bytes) == (key, length));
-            found.map(|(.., blob, from)| (*blob, *from))
+            let first = self.sorted.partition_point(|at| self.name(*at) < wanted);
+            let (table, number) = *self.sorted.get(first).filter(|at| self.name(**at) == wanted)?;
+            let table = usize::try_from(table).ok()?;
+            let (range, _) = self.old.get(table)?.1.segment(usize::try_from(number).ok()?)?;
+            Some((table, range.start))
         })
     }
 }
@@ -280,6 +306,8 @@ mod tests {
             (vec![fetch(0..80 << 20), copy(0, 0, 20 << 20)], false),
             (vec![fetch(0..1), copy(0, 0, 50_000)], false),
             (vec![], true),
+            // Many requests for one range, which is fetched with several under way.
+            (vec![fetch(0..2 << 30), copy(0, 0, 2 << 30)], true),
         ] {
             assert_eq!(is_worth_it(&pieces), is_worth, "{pieces:?}");
         }

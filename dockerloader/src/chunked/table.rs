@@ -30,8 +30,8 @@ pub struct Table {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Segment {
     start: u64,
-    /// `None` where nothing is known about the bytes.
-    key: Option<Key>,
+    /// [`Key::UNKNOWN`] where nothing is known about the bytes.
+    key: Key,
 }
 
 impl Table {
@@ -57,15 +57,28 @@ impl Table {
 
     /// Each segment, and its name if it has one.
     pub fn segments(&self) -> impl Iterator<Item = (Range<u64>, Option<Key>)> + '_ {
-        let ends = self.segments.iter().skip(1).map(|segment| segment.start).chain([self.tail]);
-        self.segments.iter().zip(ends).map(|(segment, end)| (segment.start..end, segment.key))
+        (0..self.segments.len()).filter_map(|number| self.segment(number))
+    }
+
+    /// One of the segments.
+    pub(super) fn segment(&self, number: usize) -> Option<(Range<u64>, Option<Key>)> {
+        let Segment { start, key } = *self.segments.get(number)?;
+        let end = self.segments.get(number + 1).map_or(self.tail, |next| next.start);
+        Some((start..end, Some(key).filter(|key| *key != Key::UNKNOWN)))
+    }
+
+    /// The number of the segment that begins at `start`.
+    pub(super) fn number_at(&self, start: u64) -> Option<usize> {
+        self.segments.binary_search_by_key(&start, |segment| segment.start).ok()
     }
 
     #[cfg(test)]
     pub(super) fn of(lengths_and_keys: &[(u64, Option<u8>)]) -> Self {
         let mut table = Self::default();
         for (length, key) in lengths_and_keys {
-            table.segments.push(Segment { start: table.tail, key: key.map(|key| Key([key; 16])) });
+            table
+                .segments
+                .push(Segment { start: table.tail, key: key.map_or(Key::UNKNOWN, |key| Key([key + 1; 16])) });
             table.tail += length;
         }
         table
@@ -155,7 +168,8 @@ impl Builder {
             let (start, tail) = (self.start, self.table.tail);
             return Err(format!("an offset is {at}, expected between {start} and {tail}"));
         }
-        let key = Some(self.namer.finish()).filter(|_| self.is_known);
+        let name = self.namer.finish();
+        let key = if self.is_known { name } else { Key::UNKNOWN };
         self.table.segments.push(Segment { start: self.start, key });
         (self.start, self.is_known) = (at, true);
         Ok(())
