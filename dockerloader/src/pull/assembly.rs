@@ -21,7 +21,7 @@ pub(super) enum Assembling {
     /// There is nothing to put it together from, or it went wrong.
     No,
     /// It has not been tried.
-    Possible(Parts),
+    Possible(Box<Parts>),
     /// It is under way.
     UnderWay,
     /// It was done.
@@ -54,7 +54,7 @@ impl Assembling {
     }
 
     /// Begins it, if it is possible.
-    pub(super) fn begin(&mut self) -> Option<Parts> {
+    pub(super) fn begin(&mut self) -> Option<Box<Parts>> {
         match std::mem::replace(self, Self::UnderWay) {
             Self::Possible(parts) => Some(parts),
             other => {
@@ -92,7 +92,7 @@ impl Downloader<'_> {
         }
         let Some(new) = Candidate::of(descriptor, self.limits) else { return Assembling::No };
         let old = new.nearest(&self.candidates);
-        if old.is_empty() { Assembling::No } else { Assembling::Possible(Parts { new, old }) }
+        if old.is_empty() { Assembling::No } else { Assembling::Possible(Box::new(Parts { new, old })) }
     }
 }
 
@@ -101,9 +101,9 @@ impl<F: Fn(Arrival)> Fetch<'_, F> {
     ///
     /// # Errors
     /// Of the store, and of a registry that fails again and again: they are in a download's way as well.
-    pub(super) async fn assemble(&self, job: &Job, parts: Parts) -> Result<(), Error> {
+    pub(super) async fn assemble(&self, job: &Job, parts: Box<Parts>) -> Result<(), Error> {
         let mut figures = Figures::default();
-        let assembled = self.try_to_assemble(job, parts, &mut figures).await;
+        let assembled = self.try_to_assemble(job, &parts, &mut figures).await;
         let assembling = match &assembled {
             Ok(true) => Assembling::Done(figures),
             Ok(false) | Err(_) => Assembling::No,
@@ -120,7 +120,12 @@ impl<F: Fn(Arrival)> Fetch<'_, F> {
     }
 
     /// Whether the blob is complete.
-    async fn try_to_assemble(&self, job: &Job, parts: Parts, figures: &mut Figures) -> Result<bool, Failure> {
+    async fn try_to_assemble(
+        &self,
+        job: &Job,
+        parts: &Parts,
+        figures: &mut Figures,
+    ) -> Result<bool, Failure> {
         let Downloader { client, reference, blobs, limits, .. } = *self.downloader;
         let Some(descriptor) = self.descriptor(job) else { return Ok(false) };
         let source = Source { client, reference, descriptor };

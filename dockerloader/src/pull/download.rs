@@ -111,7 +111,7 @@ pub(super) struct Job {
 /// What there is to do.
 enum Next {
     Bring(Job),
-    Assemble(Job, Parts),
+    Assemble(Job, Box<Parts>),
     Verify(usize, Partial),
     /// Nothing before something changes.
     Wait,
