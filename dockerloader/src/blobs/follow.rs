@@ -30,6 +30,8 @@ struct State {
     in_row: u64,
     /// Whether a reader has been given any.
     was_read: bool,
+    /// Whether a reader has been told of the end.
+    was_read_whole: bool,
     end: Option<End>,
 }
 
@@ -68,6 +70,11 @@ impl Arrival {
     /// Whether a reader has been given bytes.
     pub fn was_read(&self) -> bool {
         self.lock().was_read
+    }
+
+    /// Whether a reader has come to the end: whatever it did after that, it did after all bytes had been written.
+    pub(super) fn was_read_whole(&self) -> bool {
+        self.lock().was_read_whole
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -133,6 +140,7 @@ impl Follow {
             return Err(io::Error::other(Abandoned { digest: *digest }));
         }
         state.was_read = true;
+        state.was_read_whole |= self.position >= *size;
         Ok(state.in_row.saturating_sub(self.position))
     }
 }

@@ -137,8 +137,8 @@ impl Blobs {
         Partial::open(path.clone(), self.path(digest), *digest, size)
     }
 
-    /// Gives verified blobs their names, and makes the names durable with one sync. `tree` says where everything was synced
-    /// just now: where that is another file system than the store's, the bytes of the blobs are synced here.
+    /// Gives verified blobs their names, and makes the names durable with one sync. `tree` says which file system was synced
+    /// just now, by whoever read the blobs to their ends before: a blob that was not read, or is elsewhere, is synced here.
     ///
     /// # Errors
     /// [`Error::Full`], [`Error::Io`].
@@ -150,10 +150,10 @@ impl Blobs {
         }
         let here = device(&self.directory).map_err(|source| failed("look at", &self.directory, source))?;
         let there = device(tree).map_err(|source| failed("look at", tree, source))?;
-        if here != there {
-            verified.iter().try_for_each(Verified::sync)?;
-        }
         for blob in verified {
+            if here != there || !blob.arrival.was_read_whole() {
+                blob.sync()?;
+            }
             let renamed = RealDisk.rename(&blob.path, &blob.final_path);
             renamed.map_err(|source| failed("rename", &blob.path, source))?;
         }

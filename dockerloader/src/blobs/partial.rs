@@ -46,8 +46,9 @@ pub struct Partial {
 pub struct Verified {
     pub(super) path: PathBuf,
     pub(super) final_path: PathBuf,
-    pub(super) file: Arc<File>,
+    file: Arc<File>,
     size: u64,
+    pub(super) arrival: Arrival,
 }
 
 impl Partial {
@@ -248,8 +249,9 @@ impl Partial {
         }
         start_writeback(&self.file, &(self.size - self.size % CHUNK..self.size));
         self.publisher.verified();
+        let arrival = self.arrival();
         let Self { path, final_path, file, size, .. } = self;
-        Ok(Verified { path, final_path, file, size })
+        Ok(Verified { path, final_path, file, size, arrival })
     }
 
     /// Verifies size and digest, makes the bytes durable and gives the blob its name.

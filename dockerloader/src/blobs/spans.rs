@@ -17,7 +17,7 @@ impl Spans {
         let touched = self.0.get(first..past).unwrap_or_default();
         let start = touched.first().map_or(range.start, |span| span.start.min(range.start));
         let end = touched.last().map_or(range.end, |span| span.end.max(range.end));
-        self.0.splice(first..past, [start..end]);
+        self.0.splice(first..past, std::iter::once(start..end));
     }
 
     /// Puts all of another set in.
@@ -90,23 +90,26 @@ impl FromIterator<Range<u64>> for Spans {
 mod tests {
     use super::*;
 
-    fn spans(ranges: &[Range<u64>]) -> Spans {
-        ranges.iter().cloned().collect()
-    }
-
     #[test]
     fn what_touches_is_one_range() {
         for (ranges, expected) in [
-            (&[0..2, 4..6][..], &[0..2, 4..6][..]),
-            (&[4..6, 0..2], &[0..2, 4..6]),
-            (&[0..2, 2..4], &[0..4]),
-            (&[2..4, 0..2], &[0..4]),
-            (&[0..2, 4..6, 1..5], &[0..6]),
-            (&[0..2, 4..6, 8..9, 2..8], &[0..9]),
-            (&[0..9, 3..4], &[0..9]),
-            (&[3..3], &[]),
+            (&[(0, 2), (4, 6)][..], &[(0, 2), (4, 6)][..]),
+            (&[(4, 6), (0, 2)], &[(0, 2), (4, 6)]),
+            (&[(0, 2), (2, 4)], &[(0, 4)]),
+            (&[(2, 4), (0, 2)], &[(0, 4)]),
+            (&[(0, 2), (4, 6), (1, 5)], &[(0, 6)]),
+            (&[(0, 2), (4, 6), (8, 9), (2, 8)], &[(0, 9)]),
+            (&[(0, 9), (3, 4)], &[(0, 9)]),
+            (&[(3, 3)], &[]),
         ] {
-            assert_eq!(spans(ranges).0, expected, "{ranges:?}");
+            let found: Vec<(u64, u64)> = ranges
+                .iter()
+                .map(|&(from, to)| from..to)
+                .collect::<Spans>()
+                .iter()
+                .map(|span| (span.start, span.end))
+                .collect();
+            assert_eq!(found, expected, "{ranges:?}");
         }
     }
 
@@ -122,7 +125,7 @@ mod tests {
             let mut draw = || {
                 let ranges: Vec<_> = (0..random(6)).map(|_| random(20)).map(|from| from..from + 3).collect();
                 let plain: std::collections::BTreeSet<u64> = ranges.iter().cloned().flatten().collect();
-                (spans(&ranges), plain)
+                (ranges.into_iter().collect::<Spans>(), plain)
             };
             let ((one, plain), (other, other_plain)) = (draw(), draw());
             let range = {

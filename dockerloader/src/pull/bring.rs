@@ -18,7 +18,7 @@ use crate::remedy::Remedy;
 use super::content::Content;
 use super::download::Downloader;
 use super::resolved::Failure;
-use super::{Error, ProgramError, Request, extract, install, known};
+use super::{Error, ProgramError, Request, alongside, extract, install, known};
 
 /// One pull that has something to bring.
 pub(super) struct Pull<'p> {
@@ -122,7 +122,7 @@ impl Pull<'_> {
         let (progress, lock) = (Arc::clone(self.progress), Arc::clone(&self.lock));
         let job = extract::Job::new(self.layout, content, &config, self.limits, progress, lock)?;
         let tree = install::Temporary::new(self.layout, &content.digest)?;
-        let extracted = extract::alongside(job, &downloader, content, tree.path()).await?;
+        let extracted = alongside::alongside(job, &downloader, content, tree.path()).await?;
         for warning in &extracted.warnings {
             tracing::warn!(event = "extraction_warning", digest = %content.digest, "{warning}");
         }

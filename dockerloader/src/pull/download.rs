@@ -12,7 +12,7 @@ use crate::limits::Limits;
 use crate::manifest::Descriptor;
 use crate::progress::{Event, Progress};
 use crate::reference::Reference;
-use crate::registry::Client;
+use crate::registry::{self, Client};
 use crate::remedy::Remedy;
 
 use super::Error;
@@ -344,6 +344,9 @@ impl<'f, F: Fn(Arrival)> Fetch<'f, F> {
         // Bytes of an earlier time may be what is wrong, and no host is to blame for them.
         for source in slot.requests.sources.iter().filter(|_| slot.is_fresh) {
             self.downloader.client.report_corrupt(&digest, source);
+        }
+        if let Error::Registry(registry::Error::Size { host, .. }) = &error {
+            self.downloader.client.report_corrupt(&digest, host);
         }
         state.redone |= was_read;
         Ok(())

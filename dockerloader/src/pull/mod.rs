@@ -29,6 +29,8 @@ mod part;
 
 mod extract;
 
+mod alongside;
+
 mod elf;
 
 mod program;

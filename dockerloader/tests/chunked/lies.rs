@@ -61,7 +61,10 @@ fn a_table_that_lies_costs_no_more_than_a_download() {
             let (size, (_, bytes)) = (new.layers[0].bytes.len() as u64, scene.asked(&new));
             assert!(bytes < size + size / 2, "{what}: {bytes} of {size}");
 
-            // As the old layer it is of no use, and does no harm.
+            // As the old layer it is of no use, and does no harm. What can't be read is one matter.
+            if !["changed files", "offsets beyond", "nothing"].iter().any(|lie| what.contains(lie)) {
+                continue;
+            }
             let scene = Scene::after(&new);
             assert_eq!(scene.pull(&next).unwrap(), staged(&next), "{what}");
             scene.check_blob(&next, &what);

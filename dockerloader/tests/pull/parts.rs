@@ -221,3 +221,19 @@ fn what_was_verified_is_not_fetched_again_after_a_refusal() {
     scene.pull_as(&again).unwrap_err();
     assert_eq!(scene.registry.count("GET", Kind::Blob), 0);
 }
+
+#[test]
+fn a_blob_of_another_size_is_fetched_from_elsewhere() {
+    let image = large();
+    let layer = &image.layers[1].digest;
+    let scene = Scene::with(&image);
+    let mirror = Registry::start();
+    mirror.put("app", "v1", &image);
+    mirror.fault(Rule::on(Kind::Blob).path(layer), Fault::Oversize { extra: 10 });
+    let settings = RegistrySettings {
+        mirrors: vec![Mirror { registry: scene.registry.host(), host: mirror.host(), prefix: String::new() }],
+        ..RegistrySettings::default()
+    };
+    assert_eq!(scene.pull_with(&scene.request(), &settings).unwrap(), staged(&image));
+    assert_eq!(scene.ranges(layer), [None]);
+}
