@@ -22,7 +22,7 @@ pub enum Event {
     Planned {
         /// Blobs that are not on disk.
         blobs: u64,
-        /// Their bytes, less those that an earlier download left.
+        /// Their bytes, less those that an earlier download left. Fewer are fetched where blobs are put together.
         bytes: u64,
     },
     /// A blob comes in. Sent when it starts, now and then, and when it is complete and verified. What is copied from blobs
