@@ -38,6 +38,8 @@ pub mod disk;
 
 pub mod launch;
 
+pub mod volume;
+
 #[cfg(feature = "loader")]
 pub mod progress;
 
@@ -61,6 +63,16 @@ pub mod blobs;
 
 #[cfg(feature = "loader")]
 pub mod tree;
+
+#[cfg(feature = "loader")]
+#[deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::unreachable
+)]
+pub mod chunked;
 
 #[cfg(feature = "loader")]
 pub mod pull;

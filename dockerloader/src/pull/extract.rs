@@ -1,14 +1,12 @@
-//! Layers from the store into a tree, in the manifest's order, while later ones are still on their way.
+//! Layers from the store into a tree, in the manifest's order, while they and later ones are still on their way.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 
-use tokio::sync::oneshot;
-
-use crate::blobs::{self, Blobs};
+use crate::blobs::{self, Abandoned, Arrival, Blobs, Follow};
 use crate::digest::Digest;
 use crate::layout::Layout;
 use crate::limits::Limits;
@@ -16,11 +14,15 @@ use crate::lock::StoreLock;
 use crate::manifest::{Descriptor, ImageConfig};
 use crate::progress::{Event, Progress};
 use crate::remedy::Remedy;
-use crate::tree::{self, Extracted, Extraction};
+use crate::tree::{self, Extracted, Extraction, LayerIndex, NoContents, Update};
+
+use crate::volume::{Made, Method, Origin};
 
 use super::Error;
+use super::base::{Base, Plan};
 use super::content::Content;
-use super::download::Downloader;
+use super::donor::Donor;
+use super::sources::{self, Sealed, Sources};
 
 /// Bytes between two progress events, at least.
 const STEP: u64 = 1 << 20;
@@ -32,8 +34,56 @@ pub(super) struct Job {
     layers: Vec<(Descriptor, Digest)>,
     limits: Limits,
     progress: Arc<dyn Progress>,
+    layout: Layout,
+    /// `None` to extract into an empty directory.
+    update: Option<Start>,
     /// The thread may outlive a pull that was given up.
     _lock: Arc<StoreLock>,
+}
+
+/// What a tree that is not extracted begins as.
+struct Start {
+    base: tree::Base,
+    /// A version whose files may be read.
+    contents: Option<Digest>,
+    /// Whether layers that are known are read all the same.
+    read_all: bool,
+}
+
+/// What makes the tree.
+enum Engine<P> {
+    Extraction(Extraction<P>),
+    Update(Update<P>),
+}
+
+/// A finished tree, and what is to be known of its layers from now on.
+pub(super) struct Tree {
+    pub(super) extracted: Extracted,
+    /// Of the layers that were read, by the digests of their blobs.
+    pub(super) indexes: Vec<(Digest, LayerIndex)>,
+}
+
+impl Tree {
+    /// What is told about it.
+    pub(super) fn in_short(&self, method: Option<Method>, plan: Plan, layers: u64, fetched: u64) -> Made {
+        let work = self.extracted.work;
+        let (method, base) = match plan {
+            Plan::Extract => (None, Origin::Empty),
+            Plan::Update { base: Base::Empty, .. } => (method, Origin::Empty),
+            Plan::Update { base: Base::Spare(_), .. } => (method, Origin::Spare),
+            Plan::Update { base: Base::Current(_), .. } => (method, Origin::Current),
+        };
+        Made {
+            method,
+            base,
+            layers,
+            layers_unchanged: layers.saturating_sub(self.indexes.len() as u64),
+            files: self.extracted.entries,
+            files_written: work.staged + work.copied + work.shared + work.adjusted,
+            fetched,
+            written: self.extracted.bytes,
+        }
+    }
 }
 
 impl Job {
@@ -49,38 +99,131 @@ impl Job {
         config.check_layers(&content.image).map_err(Error::Manifest)?;
         let blobs = content.image.layers.iter().map(|layer| layer.descriptor.clone());
         let layers = blobs.zip(config.diff_ids.iter().copied()).collect();
-        Ok(Self { blobs: Blobs::new(layout), layers, limits, progress, _lock: lock })
+        Ok(Self {
+            blobs: Blobs::new(layout),
+            layers,
+            limits,
+            progress,
+            layout: layout.clone(),
+            update: None,
+            _lock: lock,
+        })
+    }
+
+    /// Makes the tree by this plan.
+    pub(super) fn by(mut self, plan: Plan, sources: &Sources) -> Self {
+        let sealed = |sealed: &Option<Sealed>| {
+            sealed.as_ref().map(|sealed| tree::Base {
+                seal: sealed.seal.clone(),
+                stamps: sealed.stamps.clone(),
+                frozen: sealed.stamps.is_none(),
+            })
+        };
+        self.update = match plan {
+            Plan::Extract => None,
+            Plan::Update { base, contents, read_all } => {
+                let base = match base {
+                    Base::Empty => Some(tree::Base::empty()),
+                    Base::Spare(_) => sealed(&sources.spare),
+                    Base::Current(_) => sealed(&sources.base),
+                };
+                base.map(|base| Start { base, contents, read_all })
+            }
+        };
+        self
     }
 }
 
-/// Extracts into the empty directory `root`. Layers whose blobs are not in `ready` are waited for; `wait` says when they
-/// are there, and ends when they won't be.
+/// Makes the tree in the directory `root`. Layers that are known are not read, unless all are to be. Those of the others whose
+/// blobs are not in `ready` are followed while they come in; `wait` says which of them have begun to, and ends when no
+/// more will.
 pub(super) fn run(
     job: &Job,
-    mut ready: BTreeSet<Digest>,
-    wait: &mpsc::Receiver<Digest>,
+    ready: &BTreeSet<Digest>,
+    wait: &mpsc::Receiver<Arrival>,
     root: &Path,
-) -> Result<Extracted, Error> {
+) -> Result<Tree, Error> {
     let mut digest = Digest::from_bytes([0; 32]);
     let at = |digest: Digest| move |source| explain(digest, source);
-    let mut extraction = Extraction::new(root, job.limits, |_| {}).map_err(at(digest))?;
+    let quiet: fn(u64) = |_| {};
+    let mut engine = match &job.update {
+        None => Engine::Extraction(Extraction::new(root, job.limits, quiet).map_err(at(digest))?),
+        Some(Start { base, .. }) => {
+            Engine::Update(Update::new(root, base.clone(), job.limits, quiet).map_err(at(digest))?)
+        }
+    };
+    let (mut arrivals, mut indexes) = (BTreeMap::new(), Vec::new());
     for (layer, diff_id) in &job.layers {
         digest = layer.digest;
-        while !ready.contains(&digest) {
-            let gone =
-                |_| Error::io("extract", root.to_owned())(io::Error::other("the download was given up"));
-            ready.insert(wait.recv().map_err(gone)?);
+        if let Engine::Update(update) = &mut engine
+            && ready.contains(&digest)
+            && let Some(index) = job.known(&digest, diff_id)
+        {
+            update.replay(&index).map_err(at(digest))?;
+            continue;
         }
-        let file = job.blobs.open(&digest, layer.size)?;
-        let reader = Counted { file, layer, progress: &*job.progress, done: 0, told: 0 };
+        let (source, arrival) = if ready.contains(&digest) {
+            (Source::Stored(job.blobs.open(&digest, layer.size)?), None)
+        } else {
+            let arrival = wait_for(&digest, &mut arrivals, wait)?;
+            (Source::Arriving(arrival.follow()), Some(arrival))
+        };
+        let reader = Counted { source, layer, progress: &*job.progress, done: 0, told: 0 };
         job.progress.event(Event::Extracting { digest, done: 0, total: layer.size });
-        extraction.apply(reader, Some(diff_id)).map_err(|error| job.blame(layer, error))?;
+        let applied = match &mut engine {
+            Engine::Extraction(extraction) => extraction.apply(reader, Some(diff_id)),
+            Engine::Update(update) => update.apply(reader, Some(diff_id)),
+        };
+        let index = applied.map_err(|error| match arrival {
+            Some(arrival) if arrival.is_abandoned() => abandoned(digest),
+            Some(_) => explain(digest, error),
+            None => job.blame(layer, error),
+        })?;
+        indexes.push((digest, index));
         job.progress.event(Event::Extracting { digest, done: layer.size, total: layer.size });
     }
-    extraction.finish().map_err(at(digest))
+    let finished = match engine {
+        Engine::Extraction(extraction) => extraction.finish(),
+        Engine::Update(update) => {
+            let version = job.update.as_ref().and_then(|start| start.contents);
+            match version.and_then(|version| Donor::new(&job.layout.tree(&version))) {
+                Some(donor) => update.finish(&donor),
+                None => update.finish(&NoContents),
+            }
+        }
+    };
+    let extracted = finished.map_err(at(digest))?;
+    Ok(Tree { extracted, indexes })
+}
+
+/// Waits until a blob begins to come in. One that was begun anew takes the place of what came before.
+fn wait_for(
+    digest: &Digest,
+    arrivals: &mut BTreeMap<Digest, Arrival>,
+    wait: &mpsc::Receiver<Arrival>,
+) -> Result<Arrival, Error> {
+    loop {
+        arrivals.extend(wait.try_iter().map(|arrival| (*arrival.digest(), arrival)));
+        if let Some(arrival) = arrivals.get(digest) {
+            return Ok(arrival.clone());
+        }
+        let arrival = wait.recv().map_err(|_| abandoned(*digest))?;
+        arrivals.insert(*arrival.digest(), arrival);
+    }
+}
+
+/// What is said of bytes that did not come, or were wrong.
+pub(super) fn abandoned(digest: Digest) -> Error {
+    Error::Blob(blobs::Error::Abandoned(Abandoned { digest }))
 }
 
 impl Job {
+    /// What a layer does to a tree, if that is known and enough.
+    fn known(&self, blob: &Digest, diff_id: &Digest) -> Option<LayerIndex> {
+        let start = self.update.as_ref().filter(|start| !start.read_all);
+        start.and_then(|_| sources::layer_index(&self.layout, blob, diff_id))
+    }
+
     /// A layer that can't be read: the blob on disk may have been damaged since it was stored. It is hashed, and removed
     /// if that is so, to be fetched again.
     fn blame(&self, layer: &Descriptor, error: tree::Error) -> Error {
@@ -106,53 +249,15 @@ fn explain(digest: Digest, error: tree::Error) -> Error {
     }
 }
 
-/// Downloads what is missing while a thread of its own extracts what is there.
-pub(super) async fn alongside(
-    job: Job,
-    downloader: &Downloader<'_>,
-    content: &Content,
-    root: &Path,
-) -> Result<Extracted, Error> {
-    let missing: Vec<&Descriptor> = content.missing(downloader.blobs).collect();
-    let absent: BTreeSet<Digest> = missing.iter().map(|blob| blob.digest).collect();
-    let layers = content.image.layers.iter().map(|layer| layer.descriptor.digest);
-    let present = layers.filter(|digest| !absent.contains(digest)).collect();
-    let (ready, wait) = mpsc::channel();
-    let (done, extracted) = oneshot::channel();
-    let died = || Error::io("extract", root.to_owned())(io::Error::other("the extracting thread died"));
-    let into = root.to_owned();
-    let thread = std::thread::Builder::new()
-        .name("extract".to_owned())
-        .spawn(move || done.send(run(&job, present, &wait, &into)).map_err(drop))
-        .map_err(Error::io("extract", root.to_owned()))?;
-    let mut extracted = std::pin::pin!(extracted);
-    let result = {
-        let downloads = downloader.fetch_all(missing.into_iter(), move |digest| {
-            // If the thread has ended, its own error is the one that counts.
-            let _ = ready.send(digest);
-        });
-        // Leaving this block drops the downloads, and with them the sender: a thread that waits goes on, to its end.
-        tokio::select! {
-            downloaded = downloads => downloaded.map(|()| None),
-            early = &mut extracted => Ok(Some(early)),
-        }
-    };
-    let result = match result {
-        Ok(None) => extracted.await.unwrap_or_else(|_| Err(died())),
-        Ok(Some(early)) => early.unwrap_or_else(|_| Err(died())),
-        Err(error) => {
-            // The tree is not to be removed under the thread's hands.
-            let _ = extracted.await;
-            Err(error)
-        }
-    };
-    let _ = thread.join();
-    result
+/// Where a blob is read.
+enum Source {
+    Stored(File),
+    Arriving(Follow),
 }
 
 /// Reads a blob and tells how far it came.
 struct Counted<'c> {
-    file: File,
+    source: Source,
     layer: &'c Descriptor,
     progress: &'c dyn Progress,
     done: u64,
@@ -161,7 +266,10 @@ struct Counted<'c> {
 
 impl Read for Counted<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(buffer)?;
+        let read = match &mut self.source {
+            Source::Stored(file) => file.read(buffer)?,
+            Source::Arriving(follow) => follow.read(buffer)?,
+        };
         self.done += read as u64;
         if self.done - self.told >= STEP {
             self.told = self.done;

@@ -46,6 +46,8 @@ mod warning;
 
 mod attributes;
 
+mod writeback;
+
 mod write;
 
 mod extractor;
@@ -93,7 +95,7 @@ pub use self::layer_index::{LayerIndex, LayerIndexError};
 pub use self::path::RelativePath;
 pub use self::pax::Timestamp;
 pub use self::refusal::{Refusal, Rule};
-pub use self::seal::{Seal, SealError};
+pub use self::seal::{RecordKind, Seal, SealError};
 pub use self::sparse::Segment;
 pub use self::stamps::{Stamps, StampsError};
 pub use self::update::Update;

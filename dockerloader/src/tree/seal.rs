@@ -103,6 +103,9 @@ pub enum RecordKind<'a> {
 }
 
 impl Seal {
+    /// Largest seal that is read, in bytes: that of a tree of some million files.
+    pub const MAX_BYTES: u64 = 1 << 30;
+
     /// The seal of a finished tree.
     pub(super) fn new(index: &Index) -> Self {
         let encoder = Encoder::new(MAGIC, VERSION);
