@@ -65,6 +65,16 @@ pub mod blobs;
 pub mod tree;
 
 #[cfg(feature = "loader")]
+#[deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::unreachable
+)]
+pub mod chunked;
+
+#[cfg(feature = "loader")]
 pub mod pull;
 
 #[cfg(feature = "loader")]

@@ -68,6 +68,14 @@ pub struct Limits {
     pub zstd_window_log: Limit,
     /// Segments of one sparse file.
     pub sparse_segments: Limit,
+    /// Bytes of a layer's table of contents and all that follows it in the blob.
+    pub table_bytes: Limit,
+    /// Bytes of a table of contents, decompressed; they are read as a stream.
+    pub table_inflated_bytes: Limit,
+    /// Entries of a table of contents. Each takes up to 48 bytes of memory, and 64 for each old blob.
+    pub table_entries: Limit,
+    /// Bytes of one string in a table of contents: a path, or an extended attribute in base64.
+    pub table_string_bytes: Limit,
 }
 
 impl Default for Limits {
@@ -89,6 +97,10 @@ impl Default for Limits {
             xattr_bytes: Limit::new("xattr-bytes", 256 << 10),
             zstd_window_log: Limit::new("zstd-window-log", 27),
             sparse_segments: Limit::new("sparse-segments", 100_000),
+            table_bytes: Limit::new("table-bytes", 32 << 20),
+            table_inflated_bytes: Limit::new("table-inflated-bytes", 256 << 20),
+            table_entries: Limit::new("table-entries", 250_000),
+            table_string_bytes: Limit::new("table-string-bytes", 128 << 10),
         }
     }
 }

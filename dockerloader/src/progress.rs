@@ -23,10 +23,11 @@ pub enum Event {
     Planned {
         /// Blobs that are not on disk.
         blobs: u64,
-        /// Their bytes, less those that an earlier download left.
+        /// Their bytes, less those that an earlier download left. Fewer are fetched where blobs are put together.
         bytes: u64,
     },
-    /// A blob comes in. Sent when it starts, now and then, and when it is complete and verified.
+    /// A blob comes in. Sent when it starts, now and then, and when it is complete and verified. What is copied from blobs
+    /// on disk counts like what is fetched.
     Blob {
         /// The blob.
         digest: Digest,
@@ -34,6 +35,15 @@ pub enum Event {
         done: u64,
         /// Its size.
         total: u64,
+    },
+    /// A blob was put together from blobs on disk, and verified.
+    Assembled {
+        /// The blob.
+        digest: Digest,
+        /// Bytes that came from the registry, its table of contents included.
+        fetched: u64,
+        /// Bytes that were copied.
+        copied: u64,
     },
     /// A download is tried again.
     Retrying {

@@ -70,6 +70,15 @@ impl Blobs {
         )
     }
 
+    /// A file without a name on the store's file system (`open(2)`, `O_TMPFILE`): gone with whoever holds it.
+    ///
+    /// # Errors
+    /// Of the file system, which may not have such files.
+    pub fn unnamed(&self) -> io::Result<File> {
+        let flags = rustix::fs::OFlags::TMPFILE.bits().cast_signed();
+        OpenOptions::new().read(true).write(true).mode(0o600).custom_flags(flags).open(&self.directory)
+    }
+
     /// Opens a blob that [`Blobs::has`] it, without hashing it.
     ///
     /// # Errors

@@ -121,6 +121,14 @@ fn sentence(event: &Event) -> String {
         Event::Planned { blobs: 0, .. } => "everything is on disk already".to_owned(),
         Event::Planned { blobs, bytes } => format!("to download: {blobs} blobs, {}", HumanBytes(*bytes)),
         Event::Blob { digest, done, total } => format!("downloading {}", share(digest, *done, *total)),
+        Event::Assembled { digest, fetched, copied } => {
+            format!(
+                "{}: {} fetched, {} taken from disk",
+                digest.short(),
+                HumanBytes(*fetched),
+                HumanBytes(*copied)
+            )
+        }
         Event::Retrying { digest, problem } => {
             format!("downloading {} again: {}", digest.short(), printable(problem))
         }
@@ -214,6 +222,10 @@ mod tests {
                 "downloading abababababab: 1.00 MiB of 3.00 MiB",
             ),
             (Event::Extracting { digest, done: 0, total: 512 }, "extracting abababababab: 0 B of 512 B"),
+            (
+                Event::Assembled { digest, fetched: 1 << 20, copied: 3 << 20 },
+                "abababababab: 1.00 MiB fetched, 3.00 MiB taken from disk",
+            ),
             (Event::Planned { blobs: 0, bytes: 0 }, "everything is on disk already"),
             (Event::Planned { blobs: 2, bytes: 2048 }, "to download: 2 blobs, 2.00 KiB"),
             (

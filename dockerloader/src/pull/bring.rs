@@ -24,7 +24,7 @@ use super::content::Content;
 use super::download::Downloader;
 use super::resolved::Failure;
 use super::sources::{self, Sources};
-use super::{Error, ProgramError, Request, alongside, extract, install};
+use super::{Error, ProgramError, Request, alongside, extract, install, known};
 
 /// One pull that has something to bring.
 pub(super) struct Pull<'p> {
@@ -179,6 +179,8 @@ impl Pull<'_> {
             reference: &self.request.reference,
             blobs,
             progress: &**self.progress,
+            limits: &self.limits,
+            candidates: known::candidates(self.layout, self.request.current, content, blobs, &self.limits),
         };
         if !blobs.has(&content.image.config.digest, content.image.config.size) {
             downloader.fetch(&content.image.config).await?;

@@ -6,7 +6,9 @@ use futures_util::future::try_join_all;
 use tokio::sync::Notify;
 
 use crate::blobs::{Arrival, Blobs, CHUNK, Partial, Verified};
+use crate::chunked::Candidate;
 use crate::digest::Digest;
+use crate::limits::Limits;
 use crate::manifest::Descriptor;
 use crate::progress::{Event, Progress};
 use crate::reference::Reference;
@@ -14,6 +16,7 @@ use crate::registry::{self, Client};
 use crate::remedy::Remedy;
 
 use super::Error;
+use super::assembly::{Assembling, Parts};
 use super::requests::Requests;
 
 /// Requests in flight at a time, over all blobs.
@@ -28,6 +31,9 @@ pub(super) struct Downloader<'d> {
     pub(super) reference: &'d Reference,
     pub(super) blobs: &'d Blobs,
     pub(super) progress: &'d dyn Progress,
+    pub(super) limits: &'d Limits,
+    /// Blobs on disk that have a table of contents, for layers that have one.
+    pub(super) candidates: Vec<Candidate>,
 }
 
 impl<'d> Downloader<'d> {
@@ -45,7 +51,7 @@ impl<'d> Downloader<'d> {
         wanted: impl IntoIterator<Item = &'f Descriptor>,
         opened: F,
     ) -> Fetch<'f, F> {
-        let slots = wanted.into_iter().map(Slot::new).collect();
+        let slots = wanted.into_iter().map(|blob| Slot::new(blob, self.assembling(blob))).collect();
         let state = State { slots, only: None, redone: false };
         Fetch { downloader: self, opened, state: Mutex::new(state), changed: Notify::new() }
     }
@@ -78,6 +84,7 @@ struct Slot<'f> {
     /// Counts how often it was begun.
     generation: u32,
     requests: Requests,
+    assembling: Assembling,
     /// Whether all bytes came from this download's sources, and none from an earlier time.
     is_fresh: bool,
     second_chance: bool,
@@ -104,6 +111,7 @@ pub(super) struct Job {
 /// What there is to do.
 enum Next {
     Bring(Job),
+    Assemble(Job, Box<Parts>),
     Verify(usize, Partial),
     /// Nothing before something changes.
     Wait,
@@ -112,12 +120,13 @@ enum Next {
 }
 
 impl<'f> Slot<'f> {
-    fn new(descriptor: &'f Descriptor) -> Self {
+    fn new(descriptor: &'f Descriptor, assembling: Assembling) -> Self {
         Self {
             descriptor,
             stage: Stage::Waiting,
             generation: 0,
             requests: Requests::default(),
+            assembling,
             is_fresh: true,
             second_chance: true,
             told: 0,
@@ -179,6 +188,11 @@ impl<'f, F: Fn(Arrival)> Fetch<'f, F> {
                         self.start_over(job.slot, job.generation, error)?;
                     }
                 }
+                Next::Assemble(job, parts) => {
+                    if let Err(error) = self.assemble(&job, parts).await {
+                        self.start_over(job.slot, job.generation, error)?;
+                    }
+                }
                 Next::Verify(slot, partial) => self.verify(slot, partial).await?,
                 Next::Wait => changed.await,
                 Next::Over => return Ok(()),
@@ -191,6 +205,8 @@ impl<'f, F: Fn(Arrival)> Fetch<'f, F> {
         let mut state = self.state();
         let only = state.only;
         let mut is_busy = false;
+        // One at a time: each has requests of its own.
+        let may_assemble = !state.slots.iter().any(|slot| slot.assembling.is_under_way());
         for (index, slot) in state.slots.iter_mut().enumerate() {
             let digest = slot.descriptor.digest;
             if only.is_some_and(|only| only != digest) {
@@ -201,6 +217,13 @@ impl<'f, F: Fn(Arrival)> Fetch<'f, F> {
             }
             match &mut slot.stage {
                 Stage::Verified(_) => continue,
+                Stage::Open(_) if slot.assembling.is_under_way() => {}
+                Stage::Open(partial) if slot.assembling.is_possible(partial) => {
+                    if let Some(parts) = may_assemble.then(|| slot.assembling.begin()).flatten() {
+                        let job = Job { slot: index, generation: slot.generation, id: 0, digest };
+                        return Ok(Next::Assemble(job, parts));
+                    }
+                }
                 Stage::Open(partial) if !partial.is_complete() => {
                     if let Some(id) = slot.requests.claim(partial)? {
                         return Ok(Next::Bring(Job { slot: index, generation: slot.generation, id, digest }));
@@ -257,6 +280,15 @@ impl<'f, F: Fn(Arrival)> Fetch<'f, F> {
         Ok(Some(done))
     }
 
+    /// Says what came of putting a blob together.
+    pub(super) fn end_assembling(&self, job: &Job, assembling: Assembling) {
+        let mut state = self.state();
+        let slot = state.slots.get_mut(job.slot).filter(|slot| slot.generation == job.generation);
+        if let Some(slot) = slot {
+            slot.assembling = assembling;
+        }
+    }
+
     /// The blob of a job.
     pub(super) fn descriptor(&self, job: &Job) -> Option<&'f Descriptor> {
         self.state().slots.get(job.slot).map(|slot| slot.descriptor)
@@ -275,6 +307,7 @@ impl<'f, F: Fn(Arrival)> Fetch<'f, F> {
         match verified {
             Ok(verified) => {
                 slot.event(self.downloader.progress, slot.descriptor.size);
+                slot.assembling.tell(&slot.descriptor.digest, self.downloader.progress);
                 slot.stage = Stage::Verified(verified);
                 Ok(())
             }
@@ -307,6 +340,7 @@ impl<'f, F: Fn(Arrival)> Fetch<'f, F> {
             return Err(error);
         }
         self.downloader.retrying(&digest, &error);
+        slot.assembling.give_up(&digest, &error);
         // Bytes of an earlier time may be what is wrong, and no host is to blame for them.
         for source in slot.requests.sources.iter().filter(|_| slot.is_fresh) {
             self.downloader.client.report_corrupt(&digest, source);

@@ -23,6 +23,10 @@ mod donor;
 
 mod bring;
 
+mod known;
+
+mod assembly;
+
 mod download;
 
 mod requests;

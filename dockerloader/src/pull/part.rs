@@ -11,7 +11,7 @@ use super::download::{Fetch, Job};
 
 /// Bytes of an earlier time that are hashed with every piece that comes in: several times as many as come in, and few
 /// enough for the other connections not to wait.
-const CATCH_UP: u64 = 1 << 20;
+pub(super) const CATCH_UP: u64 = 1 << 20;
 
 impl<F: Fn(Arrival)> Fetch<'_, F> {
     /// Brings what a job has claimed. A connection that breaks is made again, from where it broke.
