@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use dockerloader::tree::{Depth, verify};
 use dockerloader::volume::overlay::{self, Ready};
 use fixtures::image::{Attributes, Layer};
+use rustix::fs::StatVfsMountFlags as Flags;
 
 use crate::stage::{On, Stage, bytes, digest, is_intact, run};
 
@@ -191,7 +192,6 @@ fn a_mount_allows_what_the_volume_allows() {
     run(&format!("mount -o remount,nosuid,noexec,nodev {}", data.display()));
     overlay::ready(&stage.layout, &digest('a')).unwrap();
     let flags = rustix::fs::statvfs(&stage.layout.tree(&digest('a'))).unwrap().f_flag;
-    use rustix::fs::StatVfsMountFlags as Flags;
     assert!(flags.contains(Flags::NOSUID | Flags::NOEXEC | Flags::NODEV), "{flags:?}");
 }
 

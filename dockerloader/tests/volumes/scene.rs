@@ -136,8 +136,8 @@ impl Scene {
 
     /// Unmounts every version, so that the volume can be taken away.
     pub(crate) fn unmount(&self) {
-        for version in self.ground.list("extracted") {
-            dockerloader::volume::overlay::unmount(&self.layout, &digest(&version)).unwrap();
+        for version in self.ground.list("extracted").iter().filter_map(|name| name.parse().ok()) {
+            dockerloader::volume::overlay::unmount(&self.layout, &version).unwrap();
         }
     }
 
