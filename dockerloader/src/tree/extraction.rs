@@ -166,14 +166,14 @@ fn stamp_children(index: &mut Index, fd: BorrowedFd<'_>, id: InodeId) -> Result<
 }
 
 /// The stamps of an index in the order of its seal.
-struct Stamped<'i> {
+pub(super) struct Stamped<'i> {
     index: &'i Index,
     /// The next ones last.
     pending: Vec<InodeId>,
 }
 
 impl<'i> Stamped<'i> {
-    fn new(index: &'i Index) -> Self {
+    pub(super) fn new(index: &'i Index) -> Self {
         Self { index, pending: vec![Index::ROOT] }
     }
 }
@@ -260,13 +260,15 @@ impl Maker for Disk {
         make_node(&mut self.applier, fd, name, entry)
     }
 
+    fn created(&mut self, _: InodeId, _: &Entry<'_>) {}
+
     fn warnings(&mut self) -> &mut Warnings {
         &mut self.applier.warnings
     }
 }
 
 /// Makes a symbolic link, device or FIFO with its attributes.
-pub(super) fn make_node(
+fn make_node(
     applier: &mut Applier,
     fd: BorrowedFd<'_>,
     name: &[u8],

@@ -146,6 +146,11 @@ impl Index {
         self.inodes.get_mut(id.0 as usize)
     }
 
+    /// All numbers, also those of removed inodes.
+    pub(super) fn ids(&self) -> impl Iterator<Item = InodeId> + use<> {
+        (0..u32::try_from(self.inodes.len()).unwrap_or(u32::MAX)).map(InodeId)
+    }
+
     pub(super) fn directory(&self, id: InodeId) -> Option<&Directory> {
         match &self.get(id)?.content {
             Content::Directory(directory) => Some(directory),

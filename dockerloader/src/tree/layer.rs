@@ -25,6 +25,9 @@ pub(super) trait Maker: Sink {
         progress: &mut impl FnMut(u64),
     ) -> Result<Option<Made>, Error>;
 
+    /// What was created last has this number in the index.
+    fn created(&mut self, inode: InodeId, entry: &Entry<'_>);
+
     /// Where deviations are noted.
     fn warnings(&mut self) -> &mut Warnings;
 }
@@ -32,7 +35,7 @@ pub(super) trait Maker: Sink {
 /// Applies a layer, plain or compressed. It is read to its end; `expected` is its `diff_id`.
 pub(super) fn apply(
     assembly: &mut Assembly,
-    maker: &mut (impl Maker + Send),
+    maker: &mut impl Maker,
     reader: impl Read + Send,
     expected: Option<&Digest>,
     progress: &mut impl FnMut(u64),
@@ -108,6 +111,9 @@ fn apply_entry(
     let made = assembly.other(maker, entry.path, size, |maker, index, parent, name| {
         maker.create(index, (parent, name), entry, body, progress)
     })?;
+    if let Some(id) = made {
+        maker.created(id, entry);
+    }
     let inode = made.and_then(|id| assembly.index.get(id));
     let kind = match inode.map(|inode| &inode.content) {
         Some(Content::File { size, hash }) => RecordKind::File { size: *size, hash: *hash },

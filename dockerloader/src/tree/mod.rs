@@ -62,10 +62,32 @@ mod seal;
 
 mod stamps;
 
+mod facts;
+
+mod survey;
+
+mod differences;
+
+mod replay;
+
+mod contents;
+
+mod staging;
+
+mod base;
+
+mod stager;
+
+mod carry_out;
+
+mod update;
+
 mod verify;
 
 mod error;
 
+pub use self::base::Base;
+pub use self::contents::{Contents, NoContents};
 pub use self::entry::{Attributes, Entry, Kind, Skip, Xattr};
 pub use self::error::Error;
 pub use self::extraction::{Extracted, Extraction, Work};
@@ -76,5 +98,6 @@ pub use self::refusal::{Refusal, Rule};
 pub use self::seal::{Seal, SealError};
 pub use self::sparse::Segment;
 pub use self::stamps::{Stamps, StampsError};
-pub use self::verify::{Depth, Finding, Problem, verify};
+pub use self::update::Update;
+pub use self::verify::{Depth, Finding, Problem, verify, verify_stamps};
 pub use self::warning::{Warning, WarningKind};
