@@ -16,6 +16,8 @@
 //!   storage/v1/images/sha256:<hex>        manifests of one platform
 //!   storage/v1/extracted/sha256:<hex>/    file systems; tmp-*, removing-*: work under way
 //!   storage/v1/seals/sha256:<hex>         what was extracted
+//!   storage/v1/stamps/sha256:<hex>        when its files were changed last
+//!   storage/v1/indexes/sha256:<hex>       what a layer does, without its contents
 //!   storage/v1/launch/sha256:<hex>        how it is started
 //!   storage/v1/resolved.json              what the target's tag stood for at the last look
 //! ```

@@ -417,3 +417,7 @@ fn is_same(found: Attributes, wanted: Attributes) -> bool {
     (found.mode, found.uid, found.gid) == (wanted.mode, wanted.uid, wanted.gid)
         && is_same_time(found.mtime, wanted.mtime)
 }
+
+#[cfg(test)]
+#[path = "differences_tests.rs"]
+mod tests;

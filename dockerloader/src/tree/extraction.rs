@@ -244,7 +244,9 @@ impl Maker for Disk {
         let fd = self.writer.directory(index, parent)?;
         let fd = fd.as_fd();
         if let Kind::File { size } = entry.kind {
-            let mut file = write::make_file(fd, name, entry.attributes.mode)
+            // Who may not write to a file may not give it extended attributes either; the mode follows them.
+            let writable = if entry.xattrs.is_empty() { 0 } else { 0o600 };
+            let mut file = write::make_file(fd, name, entry.attributes.mode | writable)
                 .map_err(|errno| failed("create", path, errno))?;
             let sparse = entry.sparse.map(|map| (map, size));
             let hash = self.writer.fill(&mut file, body, sparse, path, progress)?;

@@ -70,7 +70,7 @@ impl Facts {
             let name = record.path.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1);
             let parent = record.path.get(..name.saturating_sub(1)).unwrap_or_default();
             while let Some(&last) = open.last()
-                && !(facts.path(last as usize) == parent && !record.path.is_empty())
+                && (facts.path(last as usize) != parent || record.path.is_empty())
             {
                 open.pop();
                 facts.close(last, number);

@@ -146,6 +146,11 @@ impl Index {
         self.inodes.get_mut(id.0 as usize)
     }
 
+    /// Makes room for so many more inodes at once.
+    pub(super) fn reserve(&mut self, inodes: usize) {
+        self.inodes.reserve(inodes);
+    }
+
     /// All numbers, also those of removed inodes.
     pub(super) fn ids(&self) -> impl Iterator<Item = InodeId> + use<> {
         (0..u32::try_from(self.inodes.len()).unwrap_or(u32::MAX)).map(InodeId)

@@ -361,3 +361,79 @@ impl Recorder {
         LayerIndex { bytes: encoder.finish(self.count) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> LayerIndex {
+        let mut recorder = Recorder::new();
+        let mtime = Timestamp { seconds: -2, nanoseconds: 5 };
+        let attributes = Attributes { mode: 0o4755, uid: 1, gid: 2, mtime };
+        let xattrs: [Xattr<'_>; 2] =
+            [(b"user.a"[..].into(), b"1"[..].into()), (b"user.b"[..].into(), b""[..].into())];
+        recorder.describe(b"etc/", RecordKind::Directory, attributes, None, &xattrs);
+        let file = RecordKind::File { size: 3, hash: [7; 32] };
+        recorder.describe(b"etc/passwd", file, attributes, Some(&[9; 32]), &xattrs);
+        recorder.describe(b"l", RecordKind::Symlink { target: b"etc" }, attributes, None, &[]);
+        let device = RecordKind::CharDevice { major: 1, minor: 3 };
+        recorder.describe(b"null", device, attributes, None, &[]);
+        recorder.add(b"etc/passwd-", RecordKind::Hardlink { target: b"etc/passwd" });
+        recorder.add(b"etc/.wh.old", RecordKind::Whiteout);
+        recorder.add(b"etc/.wh..wh..opq", RecordKind::Opaque);
+        recorder.add(b"skipped", RecordKind::Nothing);
+        let warning = Warning { kind: WarningKind::OwnerKept, first: "etc".to_owned(), count: 4 };
+        recorder.finish(&Digest::from_bytes([5; 32]), &[warning])
+    }
+
+    #[test]
+    fn what_is_recorded_is_read_again() {
+        let index = LayerIndex::parse(sample().as_bytes().to_vec()).unwrap();
+        assert_eq!((index.len(), index.is_empty()), (8, false));
+        assert_eq!(index.diff_id(), Digest::from_bytes([5; 32]));
+        assert_eq!(index.warnings().len(), 1);
+        assert_eq!((index.warnings()[0].kind, index.warnings()[0].count), (WarningKind::OwnerKept, 4));
+        let mut records = index.records();
+        let mut paths = Vec::new();
+        while let Some(record) = records.next() {
+            paths.push(record.path.escape_ascii().to_string());
+            match record.kind {
+                RecordKind::File { size, hash } => {
+                    assert_eq!((size, hash, record.xattrs.hash), (3, [7; 32], Some([9; 32])));
+                    let wanted: Vec<_> = record.xattrs.wanted().map(|(name, _)| name.into_owned()).collect();
+                    assert_eq!(wanted, [b"user.a", b"user.b"]);
+                    assert_eq!((record.attributes.mode, record.attributes.mtime.seconds), (0o4755, -2));
+                }
+                RecordKind::Hardlink { target } => assert_eq!(target, b"etc/passwd"),
+                RecordKind::CharDevice { major, minor } => assert_eq!((major, minor), (1, 3)),
+                _ => {}
+            }
+        }
+        let expected =
+            ["etc/", "etc/passwd", "l", "null", "etc/passwd-", "etc/.wh.old", "etc/.wh..wh..opq", "skipped"];
+        assert_eq!(paths, expected);
+    }
+
+    #[test]
+    fn every_change_of_an_index_is_noticed() {
+        let good = sample().as_bytes().to_vec();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 0x10;
+            assert!(LayerIndex::parse(bad).is_err(), "byte {at} changed");
+            assert!(LayerIndex::parse(good[..at].to_vec()).is_err(), "cut at {at}");
+        }
+        let mut newer = good.clone();
+        newer[MAGIC.len()] = 2;
+        assert_eq!(LayerIndex::parse(newer), Err(LayerIndexError::Version(2)));
+        // The checksum is right, and somebody else extracted the layer, or the records make no sense.
+        let resealed = |at: usize| {
+            let mut bytes = good[..good.len() - 32].to_vec();
+            bytes[at] ^= 0x40;
+            let checksum = *blake3::hash(&bytes).as_bytes();
+            LayerIndex::parse([bytes, checksum.to_vec()].concat())
+        };
+        assert_eq!(resealed(MAGIC.len() + 12), Err(LayerIndexError::Extractor));
+        assert!(matches!(resealed(good.len() - 33), Err(LayerIndexError::Record(7))));
+    }
+}

@@ -21,6 +21,8 @@ pub(super) fn replay(
     listener: &mut impl Listener,
     layer: &LayerIndex,
 ) -> Result<(), Error> {
+    // As many records were read already when the index was parsed.
+    assembly.index.reserve(usize::try_from(layer.len()).unwrap_or(0));
     let mut records = layer.records();
     while let Some(record) = records.next() {
         apply(assembly, listener, &record)?;

@@ -26,6 +26,9 @@ use super::write;
 /// Files up to this size are hashed before anything is made for them; larger ones are compared while they come.
 const BUFFERED: u64 = 1 << 20;
 
+/// Contents that were read: the file that was made for them, if one was needed, and their hash.
+type Read = (Option<(Staged, File)>, [u8; 32]);
+
 /// Everything about the target that the index has no place for.
 #[derive(Debug)]
 pub(super) struct Stager {
@@ -118,7 +121,7 @@ impl Stager {
         known: Option<KnownFile>,
         entry: &Entry<'_>,
         body: &mut Body<'_, impl BufRead>,
-    ) -> Result<(Option<(Staged, File)>, [u8; 32]), Error> {
+    ) -> Result<Read, Error> {
         let path = entry.path.as_bytes();
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
@@ -145,7 +148,7 @@ impl Stager {
         known: KnownFile,
         path: &[u8],
         body: &mut Body<'_, impl BufRead>,
-    ) -> Result<(Option<(Staged, File)>, [u8; 32]), Error> {
+    ) -> Result<Read, Error> {
         let base =
             open_beneath(self.staging.root(), self.base.facts.path(known.record), READ).map(File::from);
         let Ok(base) = base else {

@@ -24,6 +24,7 @@ const VERSION: u32 = 1;
 /// Bytes before the first record, and of each.
 const PREAMBLE: usize = MAGIC.len() + 4 + 8 + 32;
 const RECORD: usize = 8 + 8 + 4;
+const CHECKSUM: usize = 32;
 
 /// When an inode was changed last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -132,7 +133,8 @@ impl Stamps {
 
     /// The stamp of the record with this number.
     pub(super) fn get(&self, record: usize) -> Stamp {
-        let found = record.checked_mul(RECORD).and_then(|at| self.bytes.get(PREAMBLE + at..));
+        let end = self.bytes.len().saturating_sub(CHECKSUM);
+        let found = record.checked_mul(RECORD).and_then(|at| self.bytes.get(PREAMBLE + at..end));
         let mut decoder = encoding::Decoder(found.unwrap_or_default());
         let mut read = || {
             Some(Stamp { inode: decoder.long()?, seconds: decoder.signed()?, nanoseconds: decoder.number()? })
@@ -163,4 +165,40 @@ pub(super) fn settle(root: BorrowedFd<'_>, stamps: impl Iterator<Item = Stamp>) 
         std::thread::sleep(Duration::from_millis(1));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Limits;
+    use crate::tree::entry::Attributes;
+    use crate::tree::index::{Content, Index};
+
+    fn sample(size: u64) -> (Seal, Stamps) {
+        let mut index = Index::new(&Limits::default());
+        index.insert(Index::ROOT, b"f", 0, Attributes::default(), Content::File { size, hash: [0; 32] });
+        let seal = Seal::new(&index);
+        let stamp = Stamp { inode: 7, seconds: -1, nanoseconds: 3 };
+        let stamps = Stamps::new(&seal, [Stamp::UNKNOWN, stamp].into_iter());
+        (seal, stamps)
+    }
+
+    #[test]
+    fn what_is_stored_is_read_again_for_its_seal_alone() {
+        let (seal, stamps) = sample(1);
+        let read = Stamps::parse(stamps.as_bytes().to_vec(), &seal).unwrap();
+        assert_eq!(read.get(1), Stamp { inode: 7, seconds: -1, nanoseconds: 3 });
+        assert!(!read.get(0).is_known() && !read.get(2).is_known());
+        let (other, _) = sample(2);
+        assert_eq!(Stamps::parse(stamps.as_bytes().to_vec(), &other), Err(StampsError::Seal));
+        let short = Stamps::new(&seal, std::iter::once(Stamp::UNKNOWN));
+        assert_eq!(Stamps::parse(short.as_bytes().to_vec(), &seal), Err(StampsError::Seal));
+        let good = stamps.as_bytes();
+        for at in 0..good.len() {
+            let mut bad = good.to_vec();
+            bad[at] ^= 0x10;
+            assert!(Stamps::parse(bad, &seal).is_err(), "byte {at} changed");
+            assert!(Stamps::parse(good[..at].to_vec(), &seal).is_err(), "cut at {at}");
+        }
+    }
 }

@@ -294,7 +294,8 @@ impl Looker<'_> {
         found: &mut Found,
     ) -> Result<(), Errno> {
         let FactKind::File { hash, .. } = fact.kind else { return Ok(()) };
-        let names = u64::try_from(stat.st_nlink).unwrap_or(0);
+        // Its type depends on the architecture.
+        let names: u64 = stat.st_nlink as _;
         let fd = rustix::fs::openat(parent, self.facts.name(record), READ, Mode::empty())?;
         let problem = if names > self.facts.names(group) {
             Some(Problem::Links)

@@ -343,7 +343,9 @@ pub(super) fn list_xattrs(fd: BorrowedFd<'_>) -> Result<Vec<OwnedXattr>, Errno> 
     let length = rustix::fs::flistxattr(fd, &mut names[..])?;
     names.truncate(length);
     let mut pairs = Vec::new();
-    for name in names.split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
+    // XFS lists access lists a second time, under names of its own.
+    let counts = |name: &&[u8]| !name.is_empty() && !name.starts_with(b"trusted.SGI_ACL_");
+    for name in names.split(|&byte| byte == 0).filter(counts) {
         let mut value = vec![0; rustix::fs::fgetxattr_query(fd, name)?];
         let length = rustix::fs::fgetxattr(fd, name, &mut value[..])?;
         value.truncate(length);

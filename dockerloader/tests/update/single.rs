@@ -50,6 +50,15 @@ fn check(ground: &Ground, root: &Path, updated: &Extracted, layers: &[Vec<u8>]) 
     ground.check_outside();
 }
 
+/// Whether files can have blocks in common here; run with `TMPDIR` on XFS or btrfs they can.
+fn shares_blocks(ground: &Ground) -> bool {
+    let place = ground.root("shares");
+    fs::write(place.join("from"), "x").unwrap();
+    let (from, to) =
+        (fs::File::open(place.join("from")).unwrap(), fs::File::create(place.join("to")).unwrap());
+    rustix::fs::ioctl_ficlone(to, from).is_ok()
+}
+
 #[test]
 fn nothing_is_touched_where_nothing_differs() {
     let ground = Ground::new();
@@ -74,7 +83,8 @@ fn a_large_file_is_written_once_when_a_byte_of_it_differs() {
     contents[3 << 20] = 8;
     let layers = [Layer::new().file("large", &contents).end()];
     let updated = update(&root, base(&from), &layers).unwrap();
-    assert!(updated.bytes <= contents.len() as u64, "{} bytes written", updated.bytes);
+    let most = if shares_blocks(&ground) { 1 << 20 } else { contents.len() as u64 };
+    assert!(updated.bytes <= most, "{} bytes written", updated.bytes);
     assert_eq!((updated.work.staged, updated.work.copied), (1, 0), "{:?}", updated.work);
     assert_ne!(fs::metadata(root.join("large")).unwrap().ino(), old, "the file was written to in place");
     check(&ground, &root, &updated, &layers);
@@ -180,6 +190,28 @@ fn an_image_may_have_the_name_that_is_worked_under() {
     let second = [Layer::new().dir(name).file(format!("{name}/f"), "1").end()];
     let updated = update(&root, base(&updated), &second).unwrap();
     check(&ground, &root, &updated, &second);
+}
+
+/// As many names as before, one of them not in the tree any more.
+#[test]
+fn a_file_with_a_name_outside_is_never_given_other_attributes() {
+    let ground = Ground::new();
+    let root = ground.root("root");
+    let (from, _) = extract(&root, &[Layer::new().file("a", "1").hardlink("b", "a").end()]).unwrap();
+    let outside = ground.root("elsewhere").join("link");
+    fs::hard_link(root.join("a"), &outside).unwrap();
+    fs::remove_file(root.join("b")).unwrap();
+    let before = fs::metadata(&outside).unwrap();
+    let layers = [Layer::new()
+        .with(b'0', "a", |header| (header.mode, header.size) = (0o600, 1))
+        .body("1")
+        .hardlink("b", "a")
+        .end()];
+    let updated = update(&root, base(&from), &layers).unwrap();
+    let after = fs::metadata(&outside).unwrap();
+    assert_eq!((after.mode(), after.ino()), (before.mode(), before.ino()));
+    assert_ne!(fs::metadata(root.join("a")).unwrap().ino(), after.ino());
+    check(&ground, &root, &updated, &layers);
 }
 
 #[test]

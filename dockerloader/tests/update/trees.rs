@@ -18,9 +18,7 @@ pub(crate) struct Ground {
 
 impl Ground {
     pub(crate) fn new() -> Self {
-        // In memory if possible: a sync of the machine's disk takes longer than all the rest.
-        let memory = tempfile::tempdir_in("/dev/shm");
-        let directory = memory.or_else(|_| tempfile::tempdir()).unwrap();
+        let directory = temporary();
         let outside = directory.path().join("outside");
         fs::create_dir_all(outside.join("folder")).unwrap();
         fs::create_dir(directory.path().join("links")).unwrap();
@@ -50,6 +48,16 @@ impl Ground {
         fs::create_dir(&root).unwrap();
         root
     }
+}
+
+/// Where `TMPDIR` says; else in memory if possible: a sync of the machine's disk takes longer than all the rest.
+pub(crate) fn temporary() -> tempfile::TempDir {
+    if std::env::var_os("TMPDIR").is_none()
+        && let Ok(directory) = tempfile::tempdir_in("/dev/shm")
+    {
+        return directory;
+    }
+    tempfile::tempdir().unwrap()
 }
 
 /// Each path below a directory, with all that a write or a change of attributes would change.

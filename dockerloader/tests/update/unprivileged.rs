@@ -15,13 +15,13 @@ fn the_same_holds_for_a_user_without_rights() {
     let ground = tempfile::tempdir().unwrap();
     let copy = ground.path().join("update");
     std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
-    std::fs::create_dir(ground.path().join("tmp")).unwrap();
-    std::os::unix::fs::chown(ground.path().join("tmp"), Some(nobody), Some(nobody)).unwrap();
+    let room = crate::trees::temporary();
+    std::os::unix::fs::chown(room.path(), Some(nobody), Some(nobody)).unwrap();
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(ground.path(), open).unwrap();
     let output = Command::new(&copy)
         .args(["--test-threads=2", "differential::", "single::"])
-        .env("TMPDIR", ground.path().join("tmp"))
+        .env("TMPDIR", room.path())
         .current_dir(ground.path())
         .uid(nobody)
         .gid(nobody)
