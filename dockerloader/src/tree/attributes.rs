@@ -319,6 +319,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::print_stderr, reason = "a test that can't run says so")]
     fn an_owner_that_creation_does_not_give_any_more_is_set() {
         if !rustix::process::geteuid().is_root() {
             eprintln!("not run: needs root");

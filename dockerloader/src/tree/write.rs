@@ -189,6 +189,7 @@ pub(super) fn make_link(from: (BorrowedFd<'_>, &[u8]), to: (BorrowedFd<'_>, &[u8
     rustix::fs::linkat(from.0, from.1, to.0, to.1, AtFlags::empty())
 }
 
+/// Writes the contents and returns their BLAKE3, in one pass.
 pub(super) fn fill(
     file: &mut File,
     body: &mut Body<'_, impl std::io::BufRead>,

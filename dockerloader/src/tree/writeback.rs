@@ -30,7 +30,9 @@ impl Writeback {
         // `root`, has to hear of it.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match rustix::fs::openat(root, ".", flags, Mode::empty()) {
-            Ok(directory) => Self::start(move || drop(rustix::fs::syncfs(&directory))),
+            Ok(directory) => Self::start(move || {
+                let _ = rustix::fs::syncfs(&directory);
+            }),
             Err(_) => Self::default(),
         }
     }
