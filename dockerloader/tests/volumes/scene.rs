@@ -67,11 +67,11 @@ impl Scene {
     /// How the last pull made its tree.
     pub(crate) fn made(&self) -> Made {
         let events = self.events.lock().unwrap();
-        let made = events.iter().filter_map(|event| match event {
+        let mut made = events.iter().filter_map(|event| match event {
             Event::Made { digest: _, made } => Some(made.clone()),
             _ => None,
         });
-        made.last().expect("a tree was made")
+        made.next_back().expect("a tree was made")
     }
 
     /// Pulls, and has the trial succeed: the staged version becomes the current one, and what no slot names is cleaned up.

@@ -17,7 +17,8 @@ pub(crate) const BTRFS: Kind = Kind { name: "btrfs", method: "snapshot", make: &
 
 pub(crate) const ALL: [Kind; 3] = [EXT4, XFS, BTRFS];
 
-/// A mounted file system. Unmounted and removed when dropped.
+/// A mounted file system. Unmounted and removed when dropped. It is mounted in a namespace of the test's thread and of those that this
+/// one starts: it is gone with them, also when they are killed.
 pub(crate) struct Volume {
     directory: tempfile::TempDir,
 }
@@ -46,6 +47,9 @@ impl Volume {
                 return skip(&String::from_utf8_lossy(&output.stderr));
             }
             Ok(_) => {}
+        }
+        if let Err(error) = own_namespace() {
+            return skip(&format!("no mount namespace: {error}"));
         }
         std::fs::create_dir(directory.path().join("mounted")).unwrap();
         let volume = Self { directory };
@@ -102,6 +106,13 @@ impl Drop for Volume {
             unmount("--lazy");
         }
     }
+}
+
+/// Mounts of this thread are nobody else's from here on.
+fn own_namespace() -> nix::Result<()> {
+    use nix::mount::{MsFlags, mount};
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS)?;
+    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
 }
 
 fn is_mounted(path: &Path) -> bool {
