@@ -50,9 +50,9 @@ impl Scene {
             .args(arguments)
             .env_clear()
             .env("DOCKERLOADER_DATA_DIR", self.ground.data())
-            .env("DOCKERLOADER_TARGET", self.registry.reference("app", "latest"))
-            // Trees that can be looked at and damaged without a mount.
+            // The tests look into trees, which no supervisor mounts here.
             .env("DOCKERLOADER_TREE_METHOD", "copy")
+            .env("DOCKERLOADER_TARGET", self.registry.reference("app", "latest"))
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .output()

@@ -60,6 +60,8 @@ const NEEDS: &[Need] = &[
     debian("busybox", &["busybox-static", "busybox"], "programs inside test images"),
     debian("skopeo", &["skopeo"], "copies images into layouts and other compressions"),
     debian("umoci", &["umoci"], "extraction is compared with it"),
+    debian("mkfs.xfs", &["xfsprogs"], "updates on XFS"),
+    debian("mkfs.btrfs", &["btrfs-progs"], "updates on btrfs"),
     debian("buildah", &["buildah"], "images made by another builder"),
     debian("debootstrap", &["debootstrap"], "a real root file system"),
     debian("python3", &["python3-minimal"], "an application in another language"),

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use dockerloader::tree::{Depth, verify};
 use dockerloader::volume::overlay::{self, Ready};
 use fixtures::image::{Attributes, Layer};
+use rustix::fs::StatVfsMountFlags as Flags;
 
 use crate::stage::{On, Stage, bytes, digest, is_intact, run};
 
@@ -191,8 +192,44 @@ fn a_mount_allows_what_the_volume_allows() {
     run(&format!("mount -o remount,nosuid,noexec,nodev {}", data.display()));
     overlay::ready(&stage.layout, &digest('a')).unwrap();
     let flags = rustix::fs::statvfs(&stage.layout.tree(&digest('a'))).unwrap().f_flag;
-    use rustix::fs::StatVfsMountFlags as Flags;
     assert!(flags.contains(Flags::NOSUID | Flags::NOEXEC | Flags::NODEV), "{flags:?}");
+}
+
+#[test]
+fn a_draft_is_frozen_once_nobody_can_write_to_it() {
+    let Some(stage) = Stage::new(On::Plain) else { return };
+    let base = base();
+    let seal = stage.whole(&digest('a'), &[&base]);
+    let draft = stage.over(&digest('a'), &digest('b'));
+    let writer = fs::File::create(draft.path().join("open")).unwrap();
+    let error = draft.freeze(&seal).unwrap_err();
+    assert!(error.to_string().contains("cannot unmount"), "{error}");
+    assert_eq!(stage.list(&stage.layout.stacks()), [digest('a').to_string()]);
+    drop(writer);
+    overlay::remove_leftovers(&stage.layout).unwrap();
+
+    let draft = stage.over(&digest('a'), &digest('b'));
+    let looker = fs::File::open(draft.path().join("kept")).unwrap();
+    draft.freeze(&seal).unwrap();
+    overlay::ready(&stage.layout, &digest('b')).unwrap();
+    assert_eq!(stage.findings(&digest('b'), &seal), []);
+    assert_eq!(stage.mounts().len(), 2, "{:?}", stage.mounts());
+    drop(looker);
+}
+
+#[test]
+fn what_is_on_a_read_only_volume_runs_as_it_is() {
+    let Some(stage) = Stage::new(On::Memory) else { return };
+    let base = base();
+    let seal = stage.whole(&digest('a'), &[&base]);
+    fs::write(stage.layout.tree(&digest('a')).join("written"), "x").unwrap();
+    overlay::unmount(&stage.layout, &digest('a')).unwrap();
+    run(&format!("mount -o remount,ro {}", stage.layout.root().parent().unwrap().display()));
+    assert_eq!(overlay::ready(&stage.layout, &digest('a')).unwrap(), Ready::Mounted);
+    assert!(is_intact(&stage.findings(&digest('a'), &seal)));
+    let tree = stage.layout.tree(&digest('a'));
+    assert!(tree.join("written").exists());
+    assert!(fs::write(tree.join("more"), "x").is_err());
 }
 
 /// What an image could smuggle into a frozen directory to make the kernel show something else than was extracted.

@@ -17,8 +17,7 @@ fn child() {
         current: None,
         rejected: BTreeMap::new(),
         again: false,
-        // A tree that can be looked at without a mount.
-        method: Wanted::Only(Method::Copy),
+        method: PLAIN,
         wait: Duration::ZERO,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -38,6 +38,9 @@ use fixtures::registry::{Auth, Fault, Gate, Kind, Registry, Rule};
 
 const SCRIPT: &[u8] = b"#!/bin/sh\nexit 0\n";
 
+/// Trees that are there without a supervisor to mount them, since the tests look into them.
+const PLAIN: Wanted = Wanted::Only(Method::Copy);
+
 /// A registry and a data directory.
 struct Scene {
     registry: Registry,
@@ -70,8 +73,7 @@ impl Scene {
             current: None,
             rejected: BTreeMap::new(),
             again: false,
-            // A tree that can be looked at without a mount.
-            method: Wanted::Only(Method::Copy),
+            method: PLAIN,
             wait: Duration::ZERO,
         }
     }

@@ -17,6 +17,7 @@ use dockerloader::lock::StoreLock;
 use dockerloader::progress::{Event, Progress};
 use dockerloader::pull::{self, Error, Outcome, Request};
 use dockerloader::tree::{Depth, Seal, verify};
+use dockerloader::volume::overlay::View;
 use dockerloader::volume::{Made, Method, Wanted};
 use fixtures::ground::Ground;
 use fixtures::image::BuiltImage;
@@ -107,8 +108,8 @@ impl Scene {
 
     /// The tree is what its seal says, to the last byte, with nothing besides.
     pub(crate) fn assert_whole(&self, image: &BuiltImage) {
-        let tree = self.layout.tree(&digest(&image.digest));
-        let findings = verify(&tree, &self.seal(image), Depth::Full);
+        let view = View::of(&self.layout, &digest(&image.digest)).unwrap();
+        let findings = verify(view.path(), &self.seal(image), Depth::Full);
         let names: Vec<_> = findings
             .iter()
             .map(|finding| (finding.path.escape_ascii().to_string(), finding.problem))
@@ -131,6 +132,13 @@ impl Scene {
         assert_eq!(fresh.made().method, None);
         assert_eq!(differences(&self.seal(image), &fresh.seal(image)), Vec::<String>::new());
         assert!(self.seal(image) == fresh.seal(image), "only the numbers of groups differ");
+    }
+
+    /// Unmounts every version, so that the volume can be taken away.
+    pub(crate) fn unmount(&self) {
+        for version in self.ground.list("extracted").iter().filter_map(|name| name.parse().ok()) {
+            dockerloader::volume::overlay::unmount(&self.layout, &version).unwrap();
+        }
     }
 
     /// Names in `extracted` that are no versions'.

@@ -103,7 +103,7 @@ impl Stack {
         self.frozen.iter().map(|frozen| layout.frozen().join(&frozen.name)).collect()
     }
 
-    /// How the version after this one is made: at most [`DEPTH`] directories, and at most half as many bytes that nobody sees any
+    /// How the version after this one is made: at most eight directories, and at most half as many bytes that nobody sees any
     /// more as the tree has.
     pub fn growth(&self) -> Growth {
         let all = self.frozen.iter().fold(0_u64, |sum, frozen| sum.saturating_add(frozen.bytes));
