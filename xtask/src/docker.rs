@@ -53,6 +53,11 @@ impl Docker {
         let Some(started) = &mut self.started else { return Ok(()) };
         started.process.kill().context("kill dockerd")?;
         started.process.wait().context("wait for dockerd")?;
+        // As after a power failure: what says that containerd runs is gone with it.
+        for name in ["containerd.pid", "containerd.sock"] {
+            let path = started.runtime.join("exec/containerd").join(name);
+            std::fs::remove_file(&path).context(format_args!("remove {}", path.display()))?;
+        }
         started.process = Started::launch(&started.runtime, &started.data)?;
         self.wait_until_it_answers()
     }

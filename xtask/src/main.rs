@@ -50,7 +50,7 @@ enum Command {
     /// Build the image of the supervisor: FROM scratch, static binary, CA roots, /bin/cli
     Image(images::ImageArguments),
     /// Measure, and write the figures into docs/benchmarks.md
-    Bench(bench::Arguments),
+    Bench(bench::BenchArguments),
 }
 
 fn main() -> ExitCode {
@@ -65,4 +65,14 @@ fn main() -> ExitCode {
         eprintln!("xtask: {failure}");
         ExitCode::FAILURE
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Arguments::command().debug_assert();
+    }
 }

@@ -31,7 +31,7 @@ use crate::failure::Result;
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct Arguments {
+pub(crate) struct BenchArguments {
     #[command(subcommand)]
     other: Option<Other>,
     #[command(flatten)]
@@ -46,7 +46,7 @@ enum Other {
     Sizes,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result {
+pub(crate) fn run(arguments: &BenchArguments) -> Result {
     match &arguments.other {
         None => pulls::run(&arguments.pulls),
         Some(Other::Pid1(arguments)) => pid1::run(arguments),

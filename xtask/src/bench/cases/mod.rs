@@ -19,7 +19,7 @@ use super::report::Table;
 use super::tools::{Target, Tool};
 use super::volume::{FileSystem, Volume};
 use crate::call::Call;
-use crate::failure::{Failure, Result};
+use crate::failure::{Context as _, Failure, Result};
 
 /// One question, answered by one table.
 #[derive(Debug, Clone, Copy)]
@@ -171,16 +171,23 @@ impl Bench {
             let tag = format!("v{number}");
             if self.works.find(&repository, &tag, image).is_none() {
                 eprintln!("compressing {tag} of {} as zstd:chunked", chain.repository);
-                let name =
-                    |repository: &str| format!("docker://{}/{repository}:{tag}", self.registry.address());
-                let call = Call::new("skopeo").args(["copy", "--quiet", "--src-tls-verify=false"]);
-                let call = call.args(["--dest-tls-verify=false", "--dest-compress-format", "zstd:chunked"]);
-                call.args([name(&chain.repository), name(&repository)]).read()?;
+                self.compress(&chain.repository, &repository, &tag)?;
             }
             let found = self.works.find(&repository, &tag, image);
             versions.push(found.ok_or_else(|| Failure::new("what skopeo pushed is not in the registry"))?);
         }
         Ok(Chain { repository, versions })
+    }
+
+    /// By way of a layout on disk: from a repository to another one of the same registry skopeo takes the blobs that are there.
+    fn compress(&self, from: &str, to: &str, tag: &str) -> Result {
+        let directory = tempfile::tempdir_in(&self.volumes).context("make a directory for skopeo")?;
+        let layout = format!("oci:{}:{tag}", directory.path().join("layout").display());
+        let name = |repository: &str| format!("docker://{}/{repository}:{tag}", self.registry.address());
+        let copy = || Call::new("skopeo").args(["copy", "--quiet", "--src-tls-verify=false"]);
+        let compress = copy().args(["--dest-compress-format", "zstd:chunked", "--dest-compress"]);
+        compress.args([name(from), layout.clone()]).read()?;
+        copy().args(["--dest-tls-verify=false", "--preserve-digests", &layout, &name(to)]).read().map(|_| ())
     }
 }
 
