@@ -63,6 +63,8 @@ const NEEDS: &[Need] = &[
     debian("buildah", &["buildah"], "images made by another builder"),
     debian("debootstrap", &["debootstrap"], "a real root file system"),
     debian("python3", &["python3-minimal"], "an application in another language"),
+    debian("strace", &["strace"], "system calls are counted"),
+    debian("valgrind", &["valgrind"], "instructions and allocations are counted"),
     debian(
         "/etc/ssl/certs/ca-certificates.crt",
         &["ca-certificates"],
