@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::reference::{Reference, without_secrets};
+use crate::volume::{Method, Wanted};
 
 /// The environment as pairs, so that parsing it needs no process.
 pub type Environment = BTreeMap<String, String>;
@@ -28,6 +29,8 @@ pub struct Settings {
     pub probation: Duration,
     /// `DOCKERLOADER_POLL`, `auto`: whether the supervisor itself looks for updates.
     pub poll: Poll,
+    /// `DOCKERLOADER_TREE_METHOD`, `auto`: how a new version's tree is made from what is there.
+    pub tree_method: Wanted,
     /// `DOCKERLOADER_LOG`, `info`.
     pub log: LogLevel,
     /// `DOCKERLOADER_LOG_FORMAT`, `text`.
@@ -143,6 +146,17 @@ impl Settings {
             poll: reader.word(
                 "DOCKERLOADER_POLL",
                 &[("auto", Poll::Auto), ("always", Poll::Always), ("never", Poll::Never)],
+            )?,
+            tree_method: reader.word(
+                "DOCKERLOADER_TREE_METHOD",
+                &[
+                    ("auto", Wanted::Auto),
+                    ("overlay", Wanted::Only(Method::Overlay)),
+                    ("snapshot", Wanted::Only(Method::Snapshot)),
+                    ("reflink", Wanted::Only(Method::Reflink)),
+                    ("copy", Wanted::Only(Method::Copy)),
+                    ("extract", Wanted::Extract),
+                ],
             )?,
             log: reader.word(
                 "DOCKERLOADER_LOG",
@@ -300,6 +314,7 @@ mod tests {
         assert_eq!(settings.stop_grace, Duration::from_secs(8));
         assert_eq!(settings.probation, Duration::from_secs(600));
         assert_eq!(settings.poll, Poll::Auto);
+        assert_eq!(settings.tree_method, Wanted::Auto);
         assert_eq!((settings.log, settings.log_format), (LogLevel::Info, LogFormat::Text));
     }
 
@@ -316,6 +331,7 @@ mod tests {
             ("DOCKERLOADER_LOG", "loud", "info, off"),
             ("DOCKERLOADER_LOG_FORMAT", "xml", "text, json"),
             ("DOCKERLOADER_POLL", "yes", "auto, always, never"),
+            ("DOCKERLOADER_TREE_METHOD", "hardlink", "auto, overlay, snapshot, reflink, copy, extract"),
             ("DOCKERLOADER_MIRRORS", "mirror.example", "registry=mirror"),
             ("DOCKERLOADER_MIRRORS", "docker.io=https://mirror.example", "registry=mirror"),
             ("DOCKERLOADER_INSECURE_REGISTRIES", "http://x", "without http://"),

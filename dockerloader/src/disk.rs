@@ -118,6 +118,11 @@ impl Disk for RealDisk {
     }
 
     fn remove_tree(&self, path: &Path) -> io::Result<()> {
+        // A subvolume goes in one step, whatever is in it. Where that is not permitted, it goes like a directory.
+        #[cfg(feature = "loader")]
+        if crate::volume::subvolume::is_subvolume(path) && crate::volume::subvolume::destroy(path).is_ok() {
+            return Ok(());
+        }
         match std::fs::remove_dir_all(path) {
             // Directories of images may be closed to their owner, which only root doesn't notice.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -194,6 +199,23 @@ pub fn replace_file(disk: &(impl Disk + ?Sized), path: &Path, bytes: &[u8]) -> i
     })?;
     disk.rename(&temporary, path)?;
     sync_parent(disk, path)
+}
+
+/// Puts `bytes` at `path` without making them durable: a reader sees the old bytes or the new ones, but after a crash it may find
+/// any, or none, and has to notice.
+///
+/// # Errors
+/// Of the first operation that failed; the old bytes are then still there.
+#[cfg(feature = "loader")]
+pub fn replace_cache(disk: &(impl Disk + ?Sized), path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = beside(path);
+    disk.remove_file(&temporary)?;
+    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
+    written.and_then(|mut file| file.write_all(bytes)).inspect_err(|_| {
+        // Give the space back; the first error is the one to report.
+        let _ = disk.remove_file(&temporary);
+    })?;
+    disk.rename(&temporary, path)
 }
 
 /// Points the link at `path` to `target`, atomically and durably.

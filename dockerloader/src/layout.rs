@@ -5,6 +5,9 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::digest::Digest;
 
+/// Before the digest in the name of a spare tree.
+pub const SPARE: &str = "spare-";
+
 /// The paths below `DOCKERLOADER_DATA_DIR`. See the crate's `design` page for the drawing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -100,6 +103,21 @@ impl Layout {
         self.storage().join("seals")
     }
 
+    /// `storage/v1/stamps`: inode and change time of each path of a tree, named by the manifest's digest.
+    pub fn stamps_folder(&self) -> PathBuf {
+        self.storage().join("stamps")
+    }
+
+    /// `storage/v1/indexes`: entries of layers without the contents, named by the digest of the layer's blob.
+    pub fn layer_indexes(&self) -> PathBuf {
+        self.storage().join("indexes")
+    }
+
+    /// The spare tree that a version became when no slot named it any more. Its name is no version's.
+    pub fn spare(&self, digest: &Digest) -> PathBuf {
+        self.extracted().join(format!("{SPARE}{digest}"))
+    }
+
     /// `storage/v1/launch/sha256:<hex>`: how a version is started.
     pub fn launch(&self, digest: &Digest) -> PathBuf {
         self.launches().join(digest.to_string())
@@ -113,6 +131,11 @@ impl Layout {
     /// `storage/v1/resolved.json`: what the target's tag meant at the last look.
     pub fn resolved(&self) -> PathBuf {
         self.storage().join("resolved.json")
+    }
+
+    /// `storage/v1/volume.json`: what the data volume can do, found out at the last pull.
+    pub fn volume(&self) -> PathBuf {
+        self.storage().join("volume.json")
     }
 
     /// `supervisor.json`: the live supervisor's process id and control address.
@@ -138,6 +161,41 @@ impl Layout {
     /// The seal of one extracted file system.
     pub fn seal(&self, digest: &Digest) -> PathBuf {
         self.seals().join(digest.to_string())
+    }
+
+    /// `storage/v1/stacks`: of which frozen directories a version's tree is made, named by the manifest's digest.
+    pub fn stacks(&self) -> PathBuf {
+        self.storage().join("stacks")
+    }
+
+    /// The stack of one version; a version without is a plain tree.
+    pub fn stack(&self, digest: &Digest) -> PathBuf {
+        self.stacks().join(digest.to_string())
+    }
+
+    /// `storage/v1/frozen`: directories that are never written to again, of which stacks are made.
+    pub fn frozen(&self) -> PathBuf {
+        self.storage().join("frozen")
+    }
+
+    /// `storage/v1/writes`: what workloads wrote over their stacks, named by the manifest's digest.
+    pub fn all_writes(&self) -> PathBuf {
+        self.storage().join("writes")
+    }
+
+    /// What one version's workload wrote over its stack.
+    pub fn writes(&self, digest: &Digest) -> PathBuf {
+        self.all_writes().join(digest.to_string())
+    }
+
+    /// The stamps of one extracted file system.
+    pub fn stamps(&self, digest: &Digest) -> PathBuf {
+        self.stamps_folder().join(digest.to_string())
+    }
+
+    /// The index of the layer with this blob.
+    pub fn layer_index(&self, digest: &Digest) -> PathBuf {
+        self.layer_indexes().join(digest.to_string())
     }
 
     /// The digest of the version that a path inside `extracted` belongs to, and the path inside its tree. `None` for

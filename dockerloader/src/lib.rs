@@ -38,6 +38,8 @@ pub mod disk;
 
 pub mod launch;
 
+pub mod volume;
+
 #[cfg(feature = "loader")]
 pub mod progress;
 

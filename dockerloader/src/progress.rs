@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::digest::Digest;
+use crate::volume::Made;
 
 /// Something happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -49,6 +50,14 @@ pub enum Event {
         done: u64,
         /// Its size.
         total: u64,
+    },
+    /// The tree of the version is complete: how it came to be.
+    Made {
+        /// The version.
+        digest: Digest,
+        /// How it was made.
+        #[serde(flatten)]
+        made: Made,
     },
     /// The version is complete on disk.
     Installed {

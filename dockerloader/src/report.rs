@@ -4,6 +4,7 @@ use crate::disk::Disk;
 use crate::layout::{Layout, Slot};
 use crate::slots::{Policy, Slots};
 use crate::status::{Probation, Rejected, Status, Version};
+use crate::volume;
 
 /// The status of one data directory as if no supervisor were alive. Dates that can't be read are left out.
 pub fn report(disk: &(impl Disk + ?Sized), layout: &Layout, slots: &Slots, target: Option<String>) -> Status {
@@ -29,6 +30,7 @@ pub fn report(disk: &(impl Disk + ?Sized), layout: &Layout, slots: &Slots, targe
         }),
         rejected: rejected(disk, layout, slots),
         last_check: slots.memory.last_check.clone(),
+        trees: volume::recall(disk, layout).map(|memory| memory.trees),
         findings: slots.findings.clone(),
     }
 }

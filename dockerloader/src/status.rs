@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::volume::{Method, Probe};
 
 /// The state of one data directory, and of its supervisor if one is alive.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,8 +26,23 @@ pub struct Status {
     pub rejected: Vec<Rejected>,
     /// The last look at the registry.
     pub last_check: Option<Check>,
+    /// How new versions' trees are made here; `None` before the first pull that had something to bring.
+    #[serde(default)]
+    pub trees: Option<Trees>,
     /// What is odd on the disk: broken links, foreign files, a damaged state file.
     pub findings: Vec<String>,
+}
+
+/// What the last pull that had something to bring found out about the data volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trees {
+    /// The method that is used; `None` to extract every tree from its layers.
+    pub method: Option<Method>,
+    /// What the volume can't do, and why.
+    #[serde(flatten)]
+    pub probe: Probe,
+    /// `DOCKERLOADER_TREE_METHOD` asks for what does not work here: updates fail until it is changed.
+    pub problem: Option<String>,
 }
 
 /// A version on disk.

@@ -42,11 +42,16 @@ impl Scene {
     }
 
     fn run(&self, arguments: &[&str]) -> Ended {
+        self.run_with(arguments, &[])
+    }
+
+    fn run_with(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Ended {
         let output = Command::new(env!("CARGO_BIN_EXE_dockerloader"))
             .args(arguments)
             .env_clear()
             .env("DOCKERLOADER_DATA_DIR", self.ground.data())
             .env("DOCKERLOADER_TARGET", self.registry.reference("app", "latest"))
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .output()
             .unwrap();
@@ -175,13 +180,42 @@ fn gc_deletes_what_no_slot_names() {
     scene.registry.put("app", "latest", &v2);
     scene.run(&["pull"]);
     scene.ground.link("entrypoint", &v2.digest);
-    let dry = scene.run(&["gc", "--dry-run", "--json"]).last();
+    // Without --all its tree would stay as the spare one.
+    let dry = scene.run(&["gc", "--all", "--dry-run", "--json"]).last();
     assert!(scene.ground.tree(&v1.digest).exists(), "a dry run deletes nothing");
-    let done = scene.run(&["gc", "--json"]).last();
+    let done = scene.run(&["gc", "--all", "--json"]).last();
     assert_eq!(dry["deleted"], done["deleted"]);
     let deleted = done["deleted"].as_array().unwrap();
     assert!(deleted.iter().any(|name| *name == format!("extracted/{}", v1.digest)), "{done}");
     assert!(!scene.ground.tree(&v1.digest).exists());
     assert!(scene.ground.tree(&v2.digest).exists());
     assert_eq!(scene.run(&["gc"]).stdout, "nothing to delete\n");
+}
+
+#[test]
+fn gc_keeps_a_spare_tree_that_no_command_takes_for_a_version() {
+    let scene = Scene::new();
+    let (v1, v2) = (image(b"one"), image(b"two"));
+    scene.registry.put("app", "latest", &v1);
+    // Copies are made everywhere.
+    scene.run_with(&["pull"], &[("DOCKERLOADER_TREE_METHOD", "copy")]);
+    scene.registry.put("app", "latest", &v2);
+    scene.run_with(&["pull"], &[("DOCKERLOADER_TREE_METHOD", "copy")]);
+    scene.ground.link("entrypoint", &v2.digest);
+    let done = scene.run(&["gc", "--json"]).last();
+    assert_eq!(done["spare"], v1.digest);
+    let spare = format!("spare-{}", v1.digest);
+    assert_eq!(scene.ground.list("extracted"), [v2.digest.clone(), spare]);
+    assert_eq!(scene.ground.list("images"), [v2.digest.clone()], "its manifest and its blobs are nobody's");
+    assert_eq!(scene.ground.list("launch"), [v2.digest.clone()]);
+    let verified = scene.run(&["verify", "--json"]).stdout;
+    assert!(!verified.contains(&v1.digest) && verified.contains(&v2.digest), "{verified}");
+    let status = scene.run(&["status", "--json"]).last();
+    assert_eq!(status["trees"]["method"], "copy");
+    assert!(!status.to_string().contains(&v1.digest), "{status}");
+    let quiet = scene.run(&["gc"]).stdout;
+    assert!(quiet.starts_with("nothing to delete\n") && quiet.contains("spare tree"), "{quiet}");
+    // Who wants no spare tree says so.
+    scene.run_with(&["gc"], &[("DOCKERLOADER_TREE_METHOD", "extract")]);
+    assert_eq!(scene.ground.list("extracted"), [v2.digest]);
 }

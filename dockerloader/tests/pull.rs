@@ -15,6 +15,7 @@ use dockerloader::layout::{Layout, Slot};
 use dockerloader::progress::{Event, Progress};
 use dockerloader::pull::{self, Error, Outcome, Request};
 use dockerloader::remedy::Remedy;
+use dockerloader::volume::Wanted;
 use fixtures::ground::Ground;
 use fixtures::image::{BuiltImage, Compression, Flavour, Image, Index, Layer, Publish, noise};
 use fixtures::registry::{Auth, Fault, Kind, Registry, Rule};
@@ -53,6 +54,7 @@ impl Scene {
             current: None,
             rejected: BTreeMap::new(),
             again: false,
+            method: Wanted::Auto,
             wait: Duration::ZERO,
         }
     }
@@ -582,6 +584,7 @@ fn child() {
         current: None,
         rejected: BTreeMap::new(),
         again: false,
+        method: Wanted::Auto,
         wait: Duration::ZERO,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

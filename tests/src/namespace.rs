@@ -66,8 +66,16 @@ impl Init {
     /// # Panics
     /// When it can't be started.
     pub fn run_with<'s>(self, stage: &'s Stage, environment: &[(&str, &str)]) -> Running<'s> {
+        self.run_by(stage, &[], environment)
+    }
+
+    /// Likewise, by a command that becomes it, such as one that gives up rights.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    pub fn run_by<'s>(self, stage: &'s Stage, by: &[&str], environment: &[(&str, &str)]) -> Running<'s> {
         let mut command = Command::new("unshare");
-        command.args(["--fork", "--pid", "--mount-proc", "--kill-child", "--"]);
+        command.args(["--fork", "--pid", "--mount-proc", "--kill-child", "--"]).args(by);
         command.arg(self.program().expect("an installed program"));
         if self != Self::Dockerloader {
             command.arg("--").arg(stage.ground.root().join("entrypoint"));

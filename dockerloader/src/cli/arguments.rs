@@ -18,6 +18,7 @@ Settings (environment):
   DOCKERLOADER_STOP_GRACE_MS         from SIGTERM to SIGKILL [8000]
   DOCKERLOADER_PROBATION_SECS        how long a new version is watched after its trial [600]
   DOCKERLOADER_POLL                  whether the supervisor looks by itself: auto, always, never [auto]
+  DOCKERLOADER_TREE_METHOD           auto, overlay, snapshot, reflink, copy, or extract: from the layers alone [auto]
   DOCKERLOADER_MIRRORS               registry=mirror[/prefix], comma-separated
   DOCKERLOADER_INSECURE_REGISTRIES   hosts that may be asked over plain HTTP, comma-separated
   DOCKERLOADER_CA_FILE               PEM certificates to trust besides the system's
@@ -103,6 +104,9 @@ pub enum Command {
     },
     /// Delete what no version needs any more
     Gc {
+        /// The spare tree too, from which the next version would be made
+        #[arg(long)]
+        all: bool,
         /// Only tell what would be deleted
         #[arg(long)]
         dry_run: bool,

@@ -17,6 +17,7 @@ use crate::disk::RealDisk;
 use crate::launch::Launch;
 use crate::layout::Layout;
 use crate::slots::{self, Named};
+use crate::volume::overlay;
 
 /// How long is waited for the first version: it may be on its way.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -34,6 +35,9 @@ pub(super) fn run(context: &Context, arguments: &[OsString]) -> Result<Exit, Fai
         if let Some(version) = found.current.version().filter(|version| failed.as_ref() != Some(*version)) {
             let launch = Launch::read(&RealDisk, &context.layout, &version.digest)?
                 .unwrap_or_else(|| Launch::of_program(version.program.as_ref()));
+            // Where nobody supervises, its tree may be a stack that is not mounted.
+            overlay::view_in_place(&context.layout, &version.digest)
+                .map_err(|error| Failure::new(Exit::NotExecutable, error.to_string()))?;
             let error = Call::new(&context.layout, version, &launch, arguments).execute();
             if error.kind() != io::ErrorKind::NotFound {
                 return Err(not_executed(Exit::NotExecutable, version, &error));

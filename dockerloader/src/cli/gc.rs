@@ -17,6 +17,7 @@ use crate::gc::{self, Delete, Listing};
 use crate::limits::Limits;
 use crate::lock::StoreLock;
 use crate::logging::printable;
+use crate::volume::{self, Method, Wanted};
 
 /// How long is waited for a pull that is under way.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,10 +27,13 @@ struct Answer {
     dry_run: bool,
     /// Relative to `storage/v1`.
     deleted: Vec<String>,
+    /// The version whose tree is kept as the spare one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spare: Option<Digest>,
     findings: Vec<String>,
 }
 
-pub(super) fn run(context: &Context, dry_run: bool, json: bool) -> Result<Exit, Failure> {
+pub(super) fn run(context: &Context, all: bool, dry_run: bool, json: bool) -> Result<Exit, Failure> {
     // Before the lock: what runs may hold none of the slots, after a rollback for example.
     let running = running(context);
     let layout = &context.layout;
@@ -37,22 +41,28 @@ pub(super) fn run(context: &Context, dry_run: bool, json: bool) -> Result<Exit, 
         tracing::info!(event = "waiting", holder, "waiting for the store, in use by {holder}");
     })
     .map_err(|error| Failure::new(error.remedy().into(), error.to_string()))?;
+    let spare = !all && keeps_spare(context);
     let slots = slots::read(context)?;
     let keep = slots.named().into_iter().chain(running).collect();
     let rejected = rejected(&slots, clock::unix_seconds());
-    let (deleted, findings) = if dry_run {
+    let (deleted, spare, findings) = if dry_run {
         let listing = Listing::read(&RealDisk, layout, &keep, &rejected, &Limits::default())?;
-        let plan =
-            gc::plan(&listing.keep.versions, listing.keep.complete, &listing.present, &listing.references);
-        (plan.deletes, [listing.findings, plan.findings].concat())
+        let plan = listing.plan(spare);
+        (plan.deletes, plan.spare, [listing.findings, plan.findings].concat())
     } else {
-        let report = gc::collect(&lock, &RealDisk, layout, &keep, &rejected)?;
-        (report.deleted, report.findings)
+        let report = gc::collect(&lock, &RealDisk, layout, &keep, &rejected, spare)?;
+        (report.deleted, report.spare, report.findings)
     };
     let deleted = deleted.iter().map(|delete| name(context, delete)).collect();
-    let answer = Answer { dry_run, deleted, findings };
+    let answer = Answer { dry_run, deleted, spare, findings };
     output::answer(json, &answer, text(&answer).trim_end())?;
     Ok(Exit::Success)
+}
+
+/// Whether the method that trees are made by on this volume has a use for a spare one.
+fn keeps_spare(context: &Context) -> bool {
+    let method = volume::recall(&RealDisk, &context.layout).and_then(|memory| memory.trees.method);
+    context.settings.tree_method != Wanted::Extract && method.is_some_and(Method::uses_spare)
 }
 
 /// The version that runs, if a supervisor tells.
@@ -81,6 +91,9 @@ fn text(answer: &Answer) -> String {
     }
     if answer.deleted.is_empty() {
         text.push_str("nothing to delete\n");
+    }
+    if let Some(spare) = &answer.spare {
+        let _ = writeln!(text, "the next version is made from the spare tree of {}", spare.short());
     }
     for finding in &answer.findings {
         let _ = writeln!(text, "left alone: {}", printable(finding));

@@ -105,7 +105,7 @@ fn perform(command: Option<Command>, context: &Context) -> Result<i32, Failure> 
         Some(Command::Pull { repair: true, json, .. }) => pull::repair(context, json)?,
         Some(Command::Pull { stage, again, json, .. }) => pull::run(context, stage, again || !json, json)?,
         Some(Command::Restore { digest, offline, json }) => pull::restore(context, digest, offline, json)?,
-        Some(Command::Gc { dry_run, json }) => gc::run(context, dry_run, json)?,
+        Some(Command::Gc { all, dry_run, json }) => gc::run(context, all, dry_run, json)?,
     };
     Ok(exit.code())
 }

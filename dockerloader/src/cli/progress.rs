@@ -125,6 +125,7 @@ fn sentence(event: &Event) -> String {
             format!("downloading {} again: {}", digest.short(), printable(problem))
         }
         Event::Extracting { digest, done, total } => format!("extracting {}", share(digest, *done, *total)),
+        Event::Made { made, .. } => made.to_string(),
         Event::Installed { digest } => format!("installed {digest}"),
     }
 }

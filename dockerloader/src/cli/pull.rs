@@ -56,7 +56,8 @@ fn bring(context: &Context, stage: bool, again: bool, progress: Arc<dyn Progress
         .filter_map(|digest| Some((digest, slots.rejected(&digest, now)?)))
         .collect();
     let reference = target(context)?;
-    let request = Request { reference, stage, current, rejected, again, wait: PATIENCE };
+    let method = context.settings.tree_method;
+    let request = Request { reference, stage, current, rejected, again, method, wait: PATIENCE };
     execute(context, &request, progress)
 }
 

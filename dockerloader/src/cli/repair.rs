@@ -109,6 +109,7 @@ fn repair(context: &Context, digest: Digest, progress: &Arc<dyn Progress>) -> Re
         current: None,
         rejected: std::collections::BTreeMap::new(),
         again: true,
+        method: context.settings.tree_method,
         wait: PATIENCE,
     };
     pull::execute(context, &request, Arc::clone(progress))?;

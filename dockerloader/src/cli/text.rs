@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use crate::logging::printable;
-use crate::status::{Check, Probation, Rejected, Status, Supervisor, Version};
+use crate::status::{Check, Probation, Rejected, Status, Supervisor, Trees, Version};
 
 /// Columns of the names at the left.
 const LABEL: usize = 12;
@@ -73,6 +73,9 @@ pub fn status(status: &Status, now: u64, colours: Colours) -> String {
     }
     if let Some(found) = &status.last_check {
         page.row("last check", &check(found, now, colours));
+    }
+    if let Some(found) = &status.trees {
+        page.row("trees", &trees(found, colours));
     }
     for (number, line) in next(status).iter().enumerate() {
         page.row(if number == 0 { "next" } else { "" }, line);
@@ -154,6 +157,18 @@ fn check(check: &Check, now: u64, colours: Colours) -> String {
     };
     let digest = check.digest.as_ref().map_or_else(String::new, |digest| format!(" ({})", digest.short()));
     format!("{}: {outcome}{digest}: {}", moment(check.at, now), printable(&check.detail))
+}
+
+/// How trees are made, and what would be cheaper but does not work here.
+fn trees(trees: &Trees, colours: Colours) -> String {
+    if let Some(problem) = &trees.problem {
+        return colours.bad(&printable(problem));
+    }
+    let Some(method) = trees.method else { return "extracted from their layers".to_owned() };
+    match printable(&trees.probe.reasons()) {
+        reasons if reasons.is_empty() => method.to_string(),
+        reasons => format!("{method} ({reasons})"),
+    }
 }
 
 fn rejected(rejected: &Rejected, now: u64, colours: Colours) -> String {

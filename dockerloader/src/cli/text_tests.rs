@@ -1,5 +1,6 @@
 use super::*;
 use crate::digest::Digest;
+use crate::volume::{Method, Probe};
 
 const NOW: u64 = 1_700_000_000;
 
@@ -59,6 +60,18 @@ fn full() -> Status {
             digest: Some(digest(0xcc)),
             detail: "the target names the running version".into(),
         }),
+        trees: Some(Trees {
+            method: Some(Method::Copy),
+            probe: Probe {
+                cannot: [
+                    (Method::Overlay, "mounting is not permitted".to_owned()),
+                    (Method::Snapshot, "ext4 can't".to_owned()),
+                    (Method::Reflink, "ext4 can't".to_owned()),
+                ]
+                .into(),
+            },
+            problem: None,
+        }),
         findings: vec![
             "entrypoint-attempt is a file, not a link".into(),
             "update-attempt holds no digest".into(),
@@ -78,6 +91,7 @@ staged      dddddddddddd since 2023-11-14 22:13:19 UTC (1 s ago), bin/app
 previous    aaaaaaaaaaaa since 2023-11-13 21:13:20 UTC (1 d 1 h ago), bin/app
 probation   bbbbbbbbbbbb: 1 of 3 crashes that bring the previous version back, 5 min left
 last check  2023-11-14 22:10:40 UTC (2 min 40 s ago): up to date (cccccccccccc): the target names the running version
+trees       copy (overlay: mounting is not permitted; snapshot, reflink: ext4 can't)
 next        the trial ends in 6 s, unless the application is ready before
             dddddddddddd is tried when the application exits with 42 or is started anew
             the supervisor looks at the registry in 2 min 20 s

@@ -14,6 +14,7 @@ use crate::disk::{Disk as _, RealDisk};
 use crate::layout::Layout;
 use crate::logging::printable;
 use crate::tree::{Depth, Finding, Problem, Seal};
+use crate::volume::overlay::View;
 
 /// Largest seal that is read, in bytes: some ten million paths.
 const SEAL_BYTES: u64 = 1 << 30;
@@ -79,8 +80,12 @@ fn verify(layout: &Layout, digest: Digest, depth: Depth) -> Verified {
         .read(&path, SEAL_BYTES)
         .map_err(|error| format!("{}: {error}", path.display()))
         .and_then(|bytes| Seal::parse(bytes).map_err(|error| error.to_string()));
+    let seal = seal.and_then(|seal| match View::of(layout, &digest) {
+        Ok(view) => Ok((seal, view)),
+        Err(error) => Err(error.to_string()),
+    });
     match seal {
-        Ok(seal) => judge(digest, seal.len(), crate::tree::verify(&layout.tree(&digest), &seal, depth)),
+        Ok((seal, view)) => judge(digest, seal.len(), crate::tree::verify(view.path(), &seal, depth)),
         Err(error) => Verified { digest, intact: false, paths: 0, error: Some(error), findings: Vec::new() },
     }
 }

@@ -1,9 +1,10 @@
 //! What is there and what is needed, read from the disk.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::io;
 
-use super::{Error, Folder, Present, References, failed};
+use super::{Error, Folder, Plan, Present, References, Stacks, failed, plan};
 use crate::blobs::digest_of_bytes;
 use crate::digest::Digest;
 use crate::disk::{Disk, Kind};
@@ -11,6 +12,7 @@ use crate::layout::{Layout, Slot};
 use crate::limits::Limits;
 use crate::manifest::{self, Document};
 use crate::pull::resolved::Resolved;
+use crate::volume::overlay;
 
 /// The versions that are needed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,6 +32,10 @@ pub struct Listing {
     pub present: Present,
     /// What the needed versions' manifests name.
     pub references: References,
+    /// What the needed versions' trees stand on.
+    pub stacks: Stacks,
+    /// When the seals of trees that are not needed were written, in seconds since 1970.
+    pub ages: BTreeMap<Digest, u64>,
     /// What is odd.
     pub findings: Vec<String>,
 }
@@ -70,7 +76,46 @@ impl Listing {
             .iter()
             .map(|version| (*version, blobs_of(disk, layout, version, limits)))
             .collect::<BTreeMap<_, _>>();
+        listing.stacks =
+            listing.keep.versions.iter().filter_map(|version| stack_of(disk, layout, version)).collect();
+        listing.ages = listing
+            .names(Folder::Seals)
+            .filter_map(|name| name.to_str()?.parse().ok())
+            .filter(|digest| !listing.keep.versions.contains(digest))
+            .filter_map(|digest| Some((digest, disk.modified(&layout.seal(&digest)).ok()?)))
+            .collect();
         Ok(listing)
+    }
+
+    fn names(&self, folder: Folder) -> impl Iterator<Item = &OsString> {
+        self.present.get(&folder).into_iter().flatten()
+    }
+
+    /// What goes. With `spare`, one tree that is not needed stays as the spare one.
+    pub fn plan(&self, spare: bool) -> Plan {
+        let Self { keep, present, references, ages, .. } = self;
+        let spare = if spare { plan::choose_spare(&keep.versions, present, ages) } else { None };
+        let mut plan = plan::plan(&keep.versions, keep.complete, present, references, spare);
+        let frozen = plan::plan_frozen(keep.complete, present, &self.stacks);
+        plan.deletes.extend(frozen.deletes);
+        plan.findings.extend(frozen.findings);
+        plan
+    }
+}
+
+/// The frozen directories of a version that has a stack.
+fn stack_of(
+    disk: &(impl Disk + ?Sized),
+    layout: &Layout,
+    version: &Digest,
+) -> Option<(Digest, Option<BTreeSet<OsString>>)> {
+    match overlay::stack(disk, layout, version) {
+        Ok(None) => None,
+        Ok(Some(stack)) => {
+            let names = stack.frozen().iter().map(|frozen| frozen.name.clone().into()).collect();
+            Some((*version, Some(names)))
+        }
+        Err(_) => Some((*version, None)),
     }
 }
 

@@ -22,6 +22,9 @@ fn present(text: &str) -> Present {
     let name = |name: &str| -> OsString {
         match name.strip_prefix("p-") {
             Some(letter) => format!("partial-{}", digest(letter.chars().next().unwrap())).into(),
+            None if name.starts_with("s-") => {
+                format!("spare-{}", digest(name.chars().nth(2).unwrap())).into()
+            }
             None if name.len() == 1 => digest(name.chars().next().unwrap()).to_string().into(),
             None => name.into(),
         }
@@ -35,6 +38,11 @@ fn present(text: &str) -> Present {
                 "extracted" => Folder::Extracted,
                 "images" => Folder::Images,
                 "blobs" => Folder::Blobs,
+                "stamps" => Folder::Stamps,
+                "indexes" => Folder::Indexes,
+                "stacks" => Folder::Stacks,
+                "writes" => Folder::Writes,
+                "frozen" => Folder::Frozen,
                 other => panic!("{other}"),
             };
             (folder, names.split(',').map(name).collect())
@@ -87,9 +95,40 @@ fn what_nothing_needs_goes_and_nothing_else() {
                 (digest(version.chars().next().unwrap()), known)
             })
             .collect();
-        let plan = plan(&versions, complete, &present(there), &references);
+        let plan = plan(&versions, complete, &present(there), &references, None);
         assert_eq!(deletes(&plan), present(goes), "needed {needed:?}, complete {complete}: {there}");
     }
+}
+
+#[test]
+fn one_tree_that_nothing_needs_may_stay_as_the_spare_one() {
+    let all = "launch:a,b,c seals:a,b,c stamps:a,b,c extracted:a,b,c images:a,b,c blobs:1,2 indexes:1,2";
+    // (what is there, seals from the oldest, the spare, what goes); a is needed, with its blob 1.
+    for (there, ages, spare, goes) in [
+        (all, "bc", Some('c'), "launch:b,c seals:b stamps:b extracted:b images:b,c blobs:2 indexes:2"),
+        (all, "cb", Some('b'), "launch:b,c seals:c stamps:c extracted:c images:b,c blobs:2 indexes:2"),
+        // It is one already, and nothing younger is to be had.
+        ("seals:a,b stamps:a,b extracted:a,s-b", "b", Some('b'), ""),
+        // A younger one takes its place.
+        ("seals:a,b,c stamps:a,b,c extracted:a,c,s-b", "cb", Some('c'), "seals:b stamps:b extracted:s-b"),
+        // Nobody can tell what is in a tree without seal and stamps.
+        ("seals:a,b stamps:a extracted:a,b", "b", None, "seals:b extracted:b"),
+        ("stamps:a,b extracted:a,s-b", "", None, "stamps:b extracted:s-b"),
+        // Back under its own name, and needed.
+        ("seals:a stamps:a extracted:a,s-a", "", None, "extracted:s-a"),
+        ("seals:b stamps:b extracted:b,s-b", "b", Some('b'), "extracted:s-b"),
+    ] {
+        let (versions, there) = ([digest('a')].into(), present(there));
+        let ages = ages.chars().zip(1..).map(|(letter, age)| (digest(letter), age)).collect();
+        let references = [(digest('a'), Some([digest('1')].into()))].into();
+        let chosen = choose_spare(&versions, &there, &ages);
+        let plan = plan(&versions, true, &there, &references, chosen);
+        assert_eq!(plan.spare, spare.map(digest), "{there:?}");
+        assert_eq!(deletes(&plan), present(goes), "{there:?}");
+    }
+    let there = present(all);
+    let plan = plan(&[digest('a')].into(), false, &there, &References::new(), Some(digest('b')));
+    assert_eq!(plan.spare, None, "a slot can't be read: nothing is renamed");
 }
 
 #[test]
@@ -97,11 +136,46 @@ fn a_version_loses_what_makes_it_usable_first() {
     let plan = plan(
         &BTreeSet::new(),
         true,
-        &present("blobs:1 images:a extracted:a seals:a launch:a"),
+        &present("blobs:1 indexes:1 images:a writes:a extracted:a stacks:a stamps:a seals:a launch:a"),
         &References::new(),
+        None,
     );
     let order: Vec<Folder> = plan.deletes.iter().map(|delete| delete.folder).collect();
-    assert_eq!(order, Folder::ALL);
+    // Frozen directories go by another rule.
+    assert_eq!(order, Folder::ALL.into_iter().filter(|folder| *folder != Folder::Frozen).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_frozen_directory_goes_when_no_needed_version_stands_on_it() {
+    let all = "frozen:x-1,y-1,y-2,tmp-z-1,tmp-z-1-work";
+    let leftovers = "frozen:tmp-z-1,tmp-z-1-work";
+    // (complete, the stacks of the needed versions, what goes, whether something is said)
+    for (complete, stacks, goes, says) in [
+        (true, "a=x-1", "frozen:y-1,y-2,tmp-z-1,tmp-z-1-work", false),
+        (true, "a=x-1,y-1 b=y-1", "frozen:y-2,tmp-z-1,tmp-z-1-work", false),
+        (true, "", all, false),
+        (false, "a=x-1", leftovers, false),
+        (true, "a=x-1 b=?", leftovers, true),
+    ] {
+        let stacks = stacks
+            .split_whitespace()
+            .map(|part| {
+                let (version, names) = part.split_once('=').unwrap();
+                let known = (names != "?").then(|| names.split(',').map(OsString::from).collect());
+                (digest(version.chars().next().unwrap()), known)
+            })
+            .collect();
+        let found = plan_frozen(complete, &present(all), &stacks);
+        assert_eq!(deletes(&found), present(goes), "complete {complete}: {stacks:?}");
+        assert_eq!(!found.findings.is_empty(), says, "{stacks:?}");
+    }
+}
+
+#[test]
+fn a_stack_is_no_spare_tree() {
+    let there = present("seals:b,c stamps:b,c stacks:c extracted:b,c");
+    let ages = [(digest('b'), 1), (digest('c'), 2)].into();
+    assert_eq!(choose_spare(&BTreeSet::new(), &there, &ages), Some(digest('b')));
 }
 
 struct Scene {
@@ -154,7 +228,7 @@ impl Scene {
     fn collect_without(&self, keep: &[Digest], rejected: &[Digest]) -> Report {
         let lock = StoreLock::take(&self.layout, "gc", Duration::ZERO, |_| {}).unwrap();
         let set = |digests: &[Digest]| digests.iter().copied().collect();
-        collect(&lock, &RealDisk, &self.layout, &set(keep), &set(rejected)).unwrap()
+        collect(&lock, &RealDisk, &self.layout, &set(keep), &set(rejected), false).unwrap()
     }
 
     /// Says that the target's tag stands for `version`.
@@ -328,7 +402,7 @@ fn a_clean_up_that_stops_anywhere_leaves_whole_versions_and_ends_the_next_time()
         scene.link(Slot::Current, &kept.0);
         let lock = StoreLock::take(&scene.layout, "gc", Duration::ZERO, |_| {}).unwrap();
         let disk = Failing { left: Cell::new(operations) };
-        let result = collect(&lock, &disk, &scene.layout, &BTreeSet::new(), &BTreeSet::new());
+        let result = collect(&lock, &disk, &scene.layout, &BTreeSet::new(), &BTreeSet::new(), false);
         assert!(scene.is_complete(&kept), "after {operations} operations");
         let tree = scene.layout.tree(&old.0);
         assert!(!tree.exists() || tree.join("entrypoint").exists(), "after {operations} operations");

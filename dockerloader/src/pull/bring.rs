@@ -2,22 +2,27 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::blobs::space::{self, Full, Need};
 use crate::blobs::{self, Blobs};
 use crate::digest::Digest;
+use crate::disk::RealDisk;
 use crate::launch::Launch;
 use crate::layout::Layout;
 use crate::limits::Limits;
 use crate::lock::StoreLock;
-use crate::manifest::Platform;
+use crate::manifest::{Descriptor, Platform};
 use crate::progress::{Event, Progress};
 use crate::registry::Client;
 use crate::remedy::Remedy;
+use crate::volume::{self, Method, spare};
 
+use super::base::{Base, Plan};
 use super::content::Content;
 use super::download::Downloader;
 use super::resolved::Failure;
+use super::sources::{self, Sources};
 use super::{Error, ProgramError, Request, extract, install};
 
 /// One pull that has something to bring.
@@ -29,6 +34,8 @@ pub(super) struct Pull<'p> {
     pub(super) platform: Platform,
     pub(super) progress: &'p Arc<dyn Progress>,
     pub(super) lock: Arc<StoreLock>,
+    /// Bytes that are downloaded.
+    pub(super) fetched: AtomicU64,
 }
 
 impl Pull<'_> {
@@ -47,17 +54,52 @@ impl Pull<'_> {
             Some(Failure::NoRoom { free }) => Some(free),
             _ => None,
         };
+        let method = volume::probe(self.layout, self.request.method)?;
         install::remove_leftovers(self.layout)?;
         let blobs = Blobs::new(self.layout);
         let missing: BTreeSet<Digest> = content.missing(&blobs).map(|blob| blob.digest).collect();
-        self.check_space(content, &blobs, not_enough, free)?;
-        let mut result = self.fetch_and_install(content, by_index, &blobs).await;
-        // A blob of an earlier time that turned out to be damaged was removed: it is fetched now.
-        if let Err(Error::Blob(blobs::Error::Corrupt { digest, .. })) = &result
-            && !missing.contains(digest)
-        {
-            result = self.fetch_and_install(content, by_index, &blobs).await;
+        let look = || {
+            let sources = Sources::read(self.layout, method, &content.digest, self.request.current);
+            let plan = sources.plan(self.layout, content, &blobs);
+            (sources, plan)
+        };
+        let (mut sources, mut plan) = look();
+        if let Err(full) = self.check_space(content, &blobs, plan, not_enough, free) {
+            // The spare tree is kept for as long as nothing else needs its room.
+            if !self.give_up_spare()? {
+                return Err(full.into());
+            }
+            (sources, plan) = look();
+            let free = space::free(&self.layout.storage());
+            let free = free.map_err(Error::io("look at", self.layout.storage()))?;
+            self.check_space(content, &blobs, plan, not_enough, free)?;
         }
+        let mut fetched_again = false;
+        let result = loop {
+            let result = self.fetch_and_install(content, by_index, &blobs, &sources, plan).await;
+            match &result {
+                // A blob of an earlier time that turned out to be damaged was removed: it is fetched now.
+                Err(Error::Blob(blobs::Error::Corrupt { digest, .. }))
+                    if !fetched_again && !missing.contains(digest) =>
+                {
+                    fetched_again = true;
+                    (sources, plan) = look();
+                }
+                // A tree that is there was no good beginning.
+                Err(error @ Error::Tree { .. }) if plan != Plan::Extract => {
+                    tracing::warn!(
+                        event = "base_unusable", digest = %content.digest,
+                        "version {} is extracted from its layers: {error}", content.digest.short()
+                    );
+                    spare::remove(&RealDisk, self.layout)
+                        .map_err(Error::io("remove the spare tree in", self.layout.extracted()))?;
+                    plan = Plan::Extract;
+                }
+                // The spare tree, which a failed update gave back, and what changed do not fit beside each other.
+                Err(error) if error.is_full() && self.give_up_spare()? => plan = Plan::Extract,
+                _ => break result,
+            }
+        };
         result.inspect_err(|error| {
             if error.is_full() {
                 // The error that led here is the one to report.
@@ -66,12 +108,13 @@ impl Pull<'_> {
         })
     }
 
-    /// What is needed at least: the missing blobs, and the largest layer extracted, which is hardly ever smaller than
+    /// What is needed at least: the missing blobs, and the largest layer that is read, which is hardly ever smaller than
     /// compressed. More can't be known before; a false alarm would keep a device from its update.
     fn check_space(
         &self,
         content: &Content,
         blobs: &Blobs,
+        plan: Plan,
         not_enough: Option<u64>,
         free: space::Free,
     ) -> Result<(), Full> {
@@ -80,8 +123,12 @@ impl Pull<'_> {
             bytes_left += blob.size.saturating_sub(blobs.partial_bytes(&blob.digest));
             need.files += 1;
         }
+        self.fetched.store(bytes_left, Ordering::Relaxed);
         self.progress.event(Event::Planned { blobs: need.files, bytes: bytes_left });
-        let largest = content.image.layers.iter().map(|layer| layer.descriptor.size).max();
+        let reads =
+            |layer: &&Descriptor| plan == Plan::Extract || !sources::is_unchanged(self.layout, blobs, layer);
+        let layers = content.image.layers.iter().map(|layer| &layer.descriptor);
+        let largest = layers.filter(reads).map(|layer| layer.size).max();
         let at_least = not_enough.map_or(0, |free| free.saturating_add(1));
         need.bytes = bytes_left.saturating_add(largest.unwrap_or(0)).max(at_least);
         // The tree's folder, its program, the seal, the launch file.
@@ -89,11 +136,23 @@ impl Pull<'_> {
         space::check(&self.layout.storage(), need, free)
     }
 
+    /// Removes the spare tree; whether there was one.
+    fn give_up_spare(&self) -> Result<bool, Error> {
+        let removed = spare::remove(&RealDisk, self.layout)
+            .map_err(Error::io("remove the spare tree in", self.layout.extracted()))?;
+        if removed {
+            tracing::info!(event = "spare_removed", "the spare tree is removed: its room is needed");
+        }
+        Ok(removed)
+    }
+
     async fn fetch_and_install(
         &self,
         content: &Content,
         by_index: bool,
         blobs: &Blobs,
+        sources: &Sources,
+        plan: Plan,
     ) -> Result<Launch, Error> {
         let downloader = Downloader {
             client: &self.client,
@@ -115,12 +174,53 @@ impl Pull<'_> {
         }
         let (progress, lock) = (Arc::clone(self.progress), Arc::clone(&self.lock));
         let job = extract::Job::new(self.layout, content, &config, self.limits, progress, lock)?;
-        let tree = install::Temporary::new(self.layout, &content.digest)?;
-        let extracted = extract::alongside(job, &downloader, content, tree.path()).await?;
-        for warning in &extracted.warnings {
+        let job = job.by(plan, sources);
+        let tree = self.begin(&content.digest, sources.method, plan)?;
+        let made = extract::alongside(job, &downloader, content, tree.path()).await?;
+        for warning in &made.extracted.warnings {
             tracing::warn!(event = "extraction_warning", digest = %content.digest, "{warning}");
         }
-        tree.install(self.layout, &content.digest, &extracted.seal, &config, &self.platform)
+        let launch = tree.install(
+            self.layout,
+            &content.digest,
+            &made.extracted,
+            &made.indexes,
+            &config,
+            &self.platform,
+        )?;
+        let made = made.in_short(
+            sources.method,
+            plan,
+            content.image.layers.len() as u64,
+            self.fetched.load(Ordering::Relaxed),
+        );
+        tracing::info!(event = "installed", digest = %content.digest, "version {}: {made}", content.digest.short());
+        self.progress.event(Event::Made { digest: content.digest, made });
+        Ok(launch)
+    }
+
+    /// What the tree begins as.
+    fn begin(
+        &self,
+        version: &Digest,
+        method: Option<Method>,
+        plan: Plan,
+    ) -> Result<install::Temporary, Error> {
+        match plan {
+            Plan::Update { base: Base::Current(current), .. } if method == Some(Method::Overlay) => {
+                install::Temporary::to_freeze(self.layout, version, Some(&current))
+            }
+            _ if method == Some(Method::Overlay) => install::Temporary::to_freeze(self.layout, version, None),
+            Plan::Update { base: Base::Spare(of), .. } => {
+                install::Temporary::from_spare(self.layout, version, &of)
+            }
+            Plan::Update { base: Base::Current(current), .. } => {
+                install::Temporary::from_snapshot(self.layout, version, &current)
+            }
+            Plan::Extract | Plan::Update { base: Base::Empty, .. } => {
+                install::Temporary::new(self.layout, version, method)
+            }
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::manifest;
 use crate::registry;
 use crate::remedy::Remedy;
 use crate::tree;
+use crate::volume;
 
 /// Why a version could not be brought on disk.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +51,12 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// The tree can't be made as it is wanted.
+    #[error(transparent)]
+    Volume(#[from] volume::Error),
+    /// A version that is an overlay can't be changed.
+    #[error(transparent)]
+    Overlay(volume::overlay::Error),
     /// No room.
     #[error(transparent)]
     Full(#[from] Full),
@@ -76,6 +83,8 @@ impl Error {
             Self::Tree { source, .. } => source.remedy(),
             Self::Program(error) => error.remedy(),
             Self::Refused { .. } => Remedy::Refuse,
+            Self::Volume(error) => error.remedy(),
+            Self::Overlay(error) => error.remedy(),
             Self::Full(error) => error.remedy(),
             Self::Io { source, .. } => Remedy::of_io(source),
         }
@@ -94,6 +103,15 @@ impl Error {
             } else {
                 Self::Io { action, path, source }
             }
+        }
+    }
+}
+
+impl From<volume::overlay::Error> for Error {
+    fn from(error: volume::overlay::Error) -> Self {
+        match error {
+            volume::overlay::Error::Io { action, path, source } => Self::io(action, path)(source),
+            other => Self::Overlay(other),
         }
     }
 }

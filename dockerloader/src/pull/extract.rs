@@ -16,11 +16,16 @@ use crate::lock::StoreLock;
 use crate::manifest::{Descriptor, ImageConfig};
 use crate::progress::{Event, Progress};
 use crate::remedy::Remedy;
-use crate::tree::{self, Extracted, Extraction};
+use crate::tree::{self, Extracted, Extraction, LayerIndex, NoContents, Update};
+
+use crate::volume::{Made, Method, Origin};
 
 use super::Error;
+use super::base::{Base, Plan};
 use super::content::Content;
+use super::donor::Donor;
 use super::download::Downloader;
+use super::sources::{self, Sealed, Sources};
 
 /// Bytes between two progress events, at least.
 const STEP: u64 = 1 << 20;
@@ -32,8 +37,47 @@ pub(super) struct Job {
     layers: Vec<(Descriptor, Digest)>,
     limits: Limits,
     progress: Arc<dyn Progress>,
+    layout: Layout,
+    /// What the tree begins as, and a version whose files may be read for it; `None` to extract into an empty directory.
+    update: Option<(tree::Base, Option<Digest>)>,
     /// The thread may outlive a pull that was given up.
     _lock: Arc<StoreLock>,
+}
+
+/// What makes the tree.
+enum Engine<P> {
+    Extraction(Extraction<P>),
+    Update(Update<P>),
+}
+
+/// A finished tree, and what is to be known of its layers from now on.
+pub(super) struct Tree {
+    pub(super) extracted: Extracted,
+    /// Of the layers that were read, by the digests of their blobs.
+    pub(super) indexes: Vec<(Digest, LayerIndex)>,
+}
+
+impl Tree {
+    /// What is told about it.
+    pub(super) fn in_short(&self, method: Option<Method>, plan: Plan, layers: u64, fetched: u64) -> Made {
+        let work = self.extracted.work;
+        let (method, base) = match plan {
+            Plan::Extract => (None, Origin::Empty),
+            Plan::Update { base: Base::Empty, .. } => (method, Origin::Empty),
+            Plan::Update { base: Base::Spare(_), .. } => (method, Origin::Spare),
+            Plan::Update { base: Base::Current(_), .. } => (method, Origin::Current),
+        };
+        Made {
+            method,
+            base,
+            layers,
+            layers_unchanged: layers.saturating_sub(self.indexes.len() as u64),
+            files: self.extracted.entries,
+            files_written: work.staged + work.copied + work.shared + work.adjusted,
+            fetched,
+            written: self.extracted.bytes,
+        }
+    }
 }
 
 impl Job {
@@ -49,23 +93,68 @@ impl Job {
         config.check_layers(&content.image).map_err(Error::Manifest)?;
         let blobs = content.image.layers.iter().map(|layer| layer.descriptor.clone());
         let layers = blobs.zip(config.diff_ids.iter().copied()).collect();
-        Ok(Self { blobs: Blobs::new(layout), layers, limits, progress, _lock: lock })
+        Ok(Self {
+            blobs: Blobs::new(layout),
+            layers,
+            limits,
+            progress,
+            layout: layout.clone(),
+            update: None,
+            _lock: lock,
+        })
+    }
+
+    /// Makes the tree by this plan.
+    pub(super) fn by(mut self, plan: Plan, sources: &Sources) -> Self {
+        let sealed = |sealed: &Option<Sealed>| {
+            sealed.as_ref().map(|sealed| tree::Base {
+                seal: sealed.seal.clone(),
+                stamps: sealed.stamps.clone(),
+                frozen: sealed.stamps.is_none(),
+            })
+        };
+        self.update = match plan {
+            Plan::Extract => None,
+            Plan::Update { base, contents } => {
+                let base = match base {
+                    Base::Empty => Some(tree::Base::empty()),
+                    Base::Spare(_) => sealed(&sources.spare),
+                    Base::Current(_) => sealed(&sources.base),
+                };
+                base.map(|base| (base, contents))
+            }
+        };
+        self
     }
 }
 
-/// Extracts into the empty directory `root`. Layers whose blobs are not in `ready` are waited for; `wait` says when they
+/// Makes the tree in the directory `root`. Layers that are known are not read. Those of the others whose blobs are not in `ready` are waited for; `wait` says when they
 /// are there, and ends when they won't be.
 pub(super) fn run(
     job: &Job,
     mut ready: BTreeSet<Digest>,
     wait: &mpsc::Receiver<Digest>,
     root: &Path,
-) -> Result<Extracted, Error> {
+) -> Result<Tree, Error> {
     let mut digest = Digest::from_bytes([0; 32]);
     let at = |digest: Digest| move |source| explain(digest, source);
-    let mut extraction = Extraction::new(root, job.limits, |_| {}).map_err(at(digest))?;
+    let silent = |_| {};
+    let mut engine = match &job.update {
+        None => Engine::Extraction(Extraction::new(root, job.limits, silent).map_err(at(digest))?),
+        Some((base, _)) => {
+            Engine::Update(Update::new(root, base.clone(), job.limits, silent).map_err(at(digest))?)
+        }
+    };
+    let mut indexes = Vec::new();
     for (layer, diff_id) in &job.layers {
         digest = layer.digest;
+        if let Engine::Update(update) = &mut engine
+            && ready.contains(&digest)
+            && let Some(index) = sources::layer_index(&job.layout, &digest, diff_id)
+        {
+            update.replay(&index).map_err(at(digest))?;
+            continue;
+        }
         while !ready.contains(&digest) {
             let gone =
                 |_| Error::io("extract", root.to_owned())(io::Error::other("the download was given up"));
@@ -74,10 +163,26 @@ pub(super) fn run(
         let file = job.blobs.open(&digest, layer.size)?;
         let reader = Counted { file, layer, progress: &*job.progress, done: 0, told: 0 };
         job.progress.event(Event::Extracting { digest, done: 0, total: layer.size });
-        extraction.apply(reader, Some(diff_id)).map_err(|error| job.blame(layer, error))?;
+        let applied = match &mut engine {
+            Engine::Extraction(extraction) => extraction.apply(reader, Some(diff_id)),
+            Engine::Update(update) => update.apply(reader, Some(diff_id)),
+        };
+        let index = applied.map_err(|error| job.blame(layer, error))?;
+        indexes.push((digest, index));
         job.progress.event(Event::Extracting { digest, done: layer.size, total: layer.size });
     }
-    extraction.finish().map_err(at(digest))
+    let finished = match engine {
+        Engine::Extraction(extraction) => extraction.finish(),
+        Engine::Update(update) => {
+            let version = job.update.as_ref().and_then(|(_, contents)| *contents);
+            match version.and_then(|version| Donor::new(&job.layout.tree(&version))) {
+                Some(donor) => update.finish(&donor),
+                None => update.finish(&NoContents),
+            }
+        }
+    };
+    let extracted = finished.map_err(at(digest))?;
+    Ok(Tree { extracted, indexes })
 }
 
 impl Job {
@@ -112,7 +217,7 @@ pub(super) async fn alongside(
     downloader: &Downloader<'_>,
     content: &Content,
     root: &Path,
-) -> Result<Extracted, Error> {
+) -> Result<Tree, Error> {
     let missing: Vec<&Descriptor> = content.missing(downloader.blobs).collect();
     let absent: BTreeSet<Digest> = missing.iter().map(|blob| blob.digest).collect();
     let layers = content.image.layers.iter().map(|layer| layer.descriptor.digest);

@@ -7,24 +7,26 @@ use crate::disk::{self, Disk as _, Kind, RealDisk};
 use crate::launch::Launch;
 use crate::layout::{Layout, Slot};
 use crate::manifest::{ImageConfig, Platform};
-use crate::tree::{self, Depth, Problem, Seal};
+use crate::tree::{self, Depth, Extracted, LayerIndex, Problem, Seal};
+use crate::volume::overlay::{self, Draft, View};
+use crate::volume::{Method, spare, subvolume};
 
 use super::{Error, program};
-
-/// Largest seal that is read, in bytes: that of a tree of some million files.
-const SEAL_BYTES: u64 = 1 << 30;
 
 /// How a version that is completely on disk is started; `None` when its tree, seal or launch file is missing or damaged.
 /// Files that were added to the tree by whoever ran it don't count; contents are not read.
 pub(super) fn installed(layout: &Layout, digest: &Digest) -> Option<Launch> {
     let launch = Launch::read(&RealDisk, layout, digest).ok()??;
-    let seal = Seal::parse(RealDisk.read(&layout.seal(digest), SEAL_BYTES).ok()?).ok()?;
-    let findings = tree::verify(&layout.tree(digest), &seal, Depth::Quick);
+    let seal = Seal::parse(RealDisk.read(&layout.seal(digest), Seal::MAX_BYTES).ok()?).ok()?;
+    // A version that is not mounted is looked at all the same; one that can't be is made anew.
+    let view = View::of(layout, digest).ok()?;
+    let findings = tree::verify(view.path(), &seal, Depth::Quick);
     findings.iter().all(|finding| finding.problem == Problem::Extra).then_some(launch)
 }
 
 /// Removes what earlier extractions and removals left. The caller holds the store's lock.
 pub(super) fn remove_leftovers(layout: &Layout) -> Result<(), Error> {
+    overlay::remove_leftovers(layout)?;
     let folder = layout.extracted();
     RealDisk.create_directories(&folder).map_err(Error::io("make", folder.clone()))?;
     for name in RealDisk.list(&folder).map_err(Error::io("list", folder.clone()))? {
@@ -46,15 +48,32 @@ fn remove(path: &Path) -> Result<(), Error> {
     removed.map_err(Error::io("remove", path.to_owned()))
 }
 
+fn make_subvolume(path: &Path) -> std::io::Result<()> {
+    if let Some(parent) = path.parent() {
+        RealDisk.create_directories(parent)?;
+    }
+    subvolume::create(path)
+}
+
 /// A tree under construction; removed when it is dropped before it is installed.
 pub(super) struct Temporary {
     path: PathBuf,
     installed: bool,
+    /// The spare tree that it was. Whatever was done to it since, its stamps tell what it still has of that.
+    spare: Option<PathBuf>,
+    /// What will be frozen, where versions are overlays.
+    draft: Option<Draft>,
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        if !self.installed {
+        // A draft takes itself away.
+        if !self.installed && self.draft.is_none() {
+            if let Some(spare) = &self.spare
+                && disk::rename_synced(&RealDisk, &self.path, spare).is_ok()
+            {
+                return;
+            }
             // The error that led here is the one to report; the next pull removes what is left.
             let _ = remove(&self.path);
         }
@@ -62,12 +81,55 @@ impl Drop for Temporary {
 }
 
 impl Temporary {
-    /// An empty directory for a version's tree.
-    pub(super) fn new(layout: &Layout, digest: &Digest) -> Result<Self, Error> {
+    /// An empty directory for a version's tree. Where trees are made from snapshots it is a subvolume, so that later ones can
+    /// be.
+    pub(super) fn new(layout: &Layout, digest: &Digest, method: Option<Method>) -> Result<Self, Error> {
+        Self::at(layout, digest, |path| {
+            if method == Some(Method::Snapshot) {
+                make_subvolume(path)
+            } else {
+                RealDisk.create_directories(path)
+            }
+        })
+    }
+
+    /// The spare tree, which is the spare one again if nothing comes of it.
+    pub(super) fn from_spare(layout: &Layout, digest: &Digest, of: &Digest) -> Result<Self, Error> {
+        let mut taken = Self::at(layout, digest, |path| spare::take(&RealDisk, layout, of, path))?;
+        taken.spare = Some(layout.spare(of));
+        Ok(taken)
+    }
+
+    /// A snapshot of the tree of `current`.
+    pub(super) fn from_snapshot(layout: &Layout, digest: &Digest, current: &Digest) -> Result<Self, Error> {
+        Self::at(layout, digest, |path| subvolume::snapshot(&layout.tree(current), path))
+    }
+
+    fn at(
+        layout: &Layout,
+        digest: &Digest,
+        make: impl FnOnce(&Path) -> std::io::Result<()>,
+    ) -> Result<Self, Error> {
         let path = layout.extracted().join(format!("tmp-{digest}"));
         remove(&path)?;
-        RealDisk.create_directories(&path).map_err(Error::io("make", path.clone()))?;
-        Ok(Self { path, installed: false })
+        make(&path).map_err(Error::io("make", path.clone()))?;
+        Ok(Self { path, installed: false, spare: None, draft: None })
+    }
+
+    /// A directory that will be frozen: over the stack of `current`, or empty.
+    pub(super) fn to_freeze(
+        layout: &Layout,
+        digest: &Digest,
+        current: Option<&Digest>,
+    ) -> Result<Self, Error> {
+        let draft = match current {
+            Some(current) => overlay::clone(layout, current, digest)?,
+            None => Some(overlay::whole(layout, digest)?),
+        };
+        let draft = draft.ok_or_else(|| {
+            Error::io("build upon", layout.stacks())(std::io::Error::other("the stack is gone"))
+        })?;
+        Ok(Self { path: draft.path(), installed: false, spare: None, draft: Some(draft) })
     }
 
     /// Where it is.
@@ -76,21 +138,33 @@ impl Temporary {
     }
 
     /// Checks that the version can be started, and gives the tree its name. The tree is durable already; seal and launch
-    /// file come before the name, so that under it there is always all of a version. A tree that was there before is
-    /// swapped out in one step: links to it never lead to nothing.
+    /// file come before the name, so that under it there is always all of a version. Stamps and the indexes of layers may be
+    /// lost or torn by a crash: then the next version is extracted. A tree that was there before is swapped out in one
+    /// step: links to it never lead to nothing.
     pub(super) fn install(
         mut self,
         layout: &Layout,
         digest: &Digest,
-        seal: &Seal,
+        extracted: &Extracted,
+        indexes: &[(Digest, LayerIndex)],
         config: &ImageConfig,
         platform: &Platform,
     ) -> Result<Launch, Error> {
         let launch = program::launch(&self.path, config, platform, Path::exists)?;
         let text = serde_json::to_vec(&launch)
             .map_err(|error| Error::io("write", layout.launch(digest))(std::io::Error::other(error)))?;
+        let stamps = (layout.stamps_folder(), layout.stamps(digest), extracted.stamps.as_bytes());
+        let indexes = indexes
+            .iter()
+            .map(|(layer, index)| (layout.layer_indexes(), layout.layer_index(layer), index.as_bytes()));
+        for (folder, path, bytes) in indexes.chain([stamps]) {
+            RealDisk
+                .create_directories(&folder)
+                .and_then(|()| disk::replace_cache(&RealDisk, &path, bytes))
+                .map_err(Error::io("write", path))?;
+        }
         for (folder, path, bytes) in [
-            (layout.seals(), layout.seal(digest), seal.as_bytes()),
+            (layout.seals(), layout.seal(digest), extracted.seal.as_bytes()),
             (layout.launches(), layout.launch(digest), text.as_slice()),
         ] {
             RealDisk
@@ -98,7 +172,14 @@ impl Temporary {
                 .and_then(|()| disk::replace_file(&RealDisk, &path, bytes))
                 .map_err(Error::io("write", path))?;
         }
+        if let Some(draft) = self.draft.take() {
+            self.installed = true;
+            draft.freeze(&extracted.seal)?;
+            return Ok(launch);
+        }
         let tree = layout.tree(digest);
+        // A mount would keep the name from being swapped. The stack's file goes after the tree is there, which counts before it.
+        overlay::unmount(layout, digest)?;
         match RealDisk.kind(&tree).map_err(Error::io("look at", tree.clone()))? {
             None => {
                 disk::rename_synced(&RealDisk, &self.path, &tree).map_err(Error::io("rename", tree))?;
@@ -112,6 +193,7 @@ impl Temporary {
                 remove(&aside)?;
             }
         }
+        overlay::forget(layout, digest)?;
         Ok(launch)
     }
 }

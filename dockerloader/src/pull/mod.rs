@@ -15,6 +15,12 @@ mod look;
 
 mod content;
 
+mod base;
+
+mod sources;
+
+mod donor;
+
 mod bring;
 
 mod download;
@@ -33,11 +39,13 @@ pub use program::Error as ProgramError;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use crate::blobs::{Blobs, space};
 use crate::config::RegistrySettings;
 use crate::digest::Digest;
+use crate::disk::RealDisk;
 use crate::launch::Launch;
 use crate::layout::Layout;
 use crate::limits::Limits;
@@ -46,6 +54,7 @@ use crate::manifest::Platform;
 use crate::progress::{Event, Progress};
 use crate::reference::Reference;
 use crate::registry::Client;
+use crate::volume::{self, Wanted};
 
 use bring::{Pull, failure_of};
 use content::Content;
@@ -64,6 +73,8 @@ pub struct Request {
     pub rejected: BTreeMap<Digest, String>,
     /// Whether to try a version again that was refused, or that filled the disk, at the last look.
     pub again: bool,
+    /// How the tree is to be made.
+    pub method: Wanted,
     /// How long to wait for whoever holds the store's lock.
     pub wait: Duration,
 }
@@ -122,7 +133,16 @@ pub async fn pull(
             let had_failed = failure.is_some();
             let free = space::free(&layout.storage()).map_err(Error::io("look at", layout.storage()))?;
             let by_index = memory.resolved.tag != version;
-            let pull = Pull { request, layout, limits, client, platform, progress: &progress, lock };
+            let pull = Pull {
+                request,
+                layout,
+                limits,
+                client,
+                platform,
+                progress: &progress,
+                lock,
+                fetched: AtomicU64::new(0),
+            };
             let brought = pull.bring(&content, by_index, failure.filter(|_| !request.again), free).await;
             memory.resolved.failure = brought.as_ref().err().and_then(|error| failure_of(error, free));
             if had_failed || memory.resolved.failure.is_some() {
@@ -166,9 +186,10 @@ pub fn restore(
     install::remove_leftovers(layout)?;
     let job = extract::Job::new(layout, &content, &config, limits, Arc::clone(progress), lock)?;
     let ready = content.image.layers.iter().map(|layer| layer.descriptor.digest).collect();
-    let tree = install::Temporary::new(layout, digest)?;
-    let extracted = extract::run(&job, ready, &std::sync::mpsc::channel().1, tree.path())?;
-    tree.install(layout, digest, &extracted.seal, &config, &platform(settings)?)?;
+    let method = volume::recall(&RealDisk, layout).and_then(|memory| memory.trees.method);
+    let tree = install::Temporary::new(layout, digest, method)?;
+    let made = extract::run(&job, ready, &std::sync::mpsc::channel().1, tree.path())?;
+    tree.install(layout, digest, &made.extracted, &made.indexes, &config, &platform(settings)?)?;
     progress.event(Event::Installed { digest: *digest });
     Ok(())
 }

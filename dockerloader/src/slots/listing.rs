@@ -20,7 +20,10 @@ pub fn read(disk: &(impl Disk + ?Sized), layout: &Layout) -> io::Result<Slots> {
         let Some(kind) = disk.kind(&path)? else { continue };
         let target = if kind == Kind::Link { disk.read_link(&path).ok() } else { None };
         let leads_to = match target.as_ref().and_then(|target| locate(layout, target)) {
-            Some((digest, program)) => disk.kind(&layout.tree(&digest).join(program)).ok().flatten(),
+            Some((digest, program)) => {
+                let found = disk.kind(&layout.tree(&digest).join(program)).ok().flatten();
+                found.or_else(|| has_stack(disk, layout, &digest).then_some(Kind::File))
+            }
             None => None,
         };
         listing.links.push((slot, RawLink { kind, target, leads_to }));
@@ -29,6 +32,13 @@ pub fn read(disk: &(impl Disk + ?Sized), layout: &Layout) -> io::Result<Slots> {
     // A digest, and room for a line's end; more is read so that the finding is about the content.
     listing.update_attempt = read_optional(disk, &layout.update_attempt(), 4 * Digest::TEXT_LENGTH as u64);
     Ok(Slots::parse(layout, &listing))
+}
+
+/// Whether a version is on disk as a stack that is not mounted: that shows an empty directory. Whether it can be mounted is found
+/// out when it is to be started; if not, it is restored from its layers.
+fn has_stack(disk: &(impl Disk + ?Sized), layout: &Layout, digest: &Digest) -> bool {
+    matches!(disk.kind(&layout.stack(digest)), Ok(Some(Kind::File)))
+        && disk.list(&layout.tree(digest)).is_ok_and(|names| names.is_empty())
 }
 
 fn read_optional(

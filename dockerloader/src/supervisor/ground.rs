@@ -1,9 +1,11 @@
 //! The machine's ground in the real world: the slots on disk, the clock, what the application wrote last, the kernel's counts.
 
 use crate::clock;
+use crate::digest::Digest;
 use crate::disk::RealDisk;
 use crate::layout::Layout;
 use crate::slots::{ApplyError, Event, Policy, Slots, act, read};
+use crate::volume::overlay::{self, Ready};
 
 use super::machine;
 use super::tail::Tail;
@@ -34,6 +36,17 @@ impl machine::Ground for Ground {
             tracing::error!(event = "unreadable", "{}: {error}", self.layout.root().display());
             Slots::default()
         })
+    }
+
+    fn prepare(&mut self, version: &Digest) -> Result<(), String> {
+        match overlay::ready(&self.layout, version) {
+            Ok(Ready::Mounted) => {
+                tracing::debug!(event = "mount", digest = %version, "mounted version {}", version.short());
+                Ok(())
+            }
+            Ok(Ready::Already) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     fn output(&mut self) -> Vec<String> {

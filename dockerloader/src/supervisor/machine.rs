@@ -133,6 +133,12 @@ pub(super) trait Ground {
     fn act(&mut self, event: &Event) -> Result<Slots, ApplyError>;
     /// The slots as they are.
     fn slots(&mut self) -> Slots;
+    /// Sees to it that a version's tree is there to be executed: mounts it where it is made of several. Costs one look where it is
+    /// there already.
+    ///
+    /// # Errors
+    /// It can't be mounted, in words: it has to be restored.
+    fn prepare(&mut self, version: &Digest) -> Result<(), String>;
     /// The last lines that the application wrote.
     fn output(&mut self) -> Vec<String>;
     /// Whether the kernel killed something of ours for memory since the application started.
@@ -340,7 +346,7 @@ impl Machine {
     fn choose(&mut self, now: Millis, first: bool, ground: &mut dyn Ground, actions: &mut Vec<Action>) {
         let (slots, next) = Self::settle(ground);
         match next {
-            NextRun::Trial(version) => self.start(now, version, true, &slots, actions),
+            NextRun::Trial(version) => self.start(now, version, true, &slots, ground, actions),
             NextRun::Current(version) => {
                 let crashed = slots.memory.crashes.as_ref().is_some_and(|c| c.digest == version.digest);
                 if first && crashed && self.config.has_target && self.config.poll != Poll::Never {
@@ -352,7 +358,7 @@ impl Machine {
                         Phase::LookingFirst { version, until: now.saturating_add(CHECK_BEFORE_START) };
                     self.check_wanted = true;
                 } else {
-                    self.start(now, version, false, &slots, actions);
+                    self.start(now, version, false, &slots, ground, actions);
                 }
             }
             NextRun::Missing(digest) if self.restored == Some(digest) => {
@@ -411,7 +417,25 @@ impl Machine {
         pause
     }
 
-    fn start(&mut self, now: Millis, version: Named, trial: bool, slots: &Slots, actions: &mut Vec<Action>) {
+    /// Starts a version, once its tree is there: what can't be mounted is first restored from what is on disk.
+    fn start(
+        &mut self,
+        now: Millis,
+        version: Named,
+        trial: bool,
+        slots: &Slots,
+        ground: &mut dyn Ground,
+        actions: &mut Vec<Action>,
+    ) {
+        let digest = version.digest;
+        if let Err(why) = ground.prepare(&digest)
+            && self.restored != Some(digest)
+        {
+            tracing::warn!(event = "unmountable", %digest, "{why}; restoring it as a plain tree");
+            self.phase = Phase::Restoring { digest, cause: exit::NOT_THERE };
+            self.helper_next(Helper::Restore(digest), actions);
+            return;
+        }
         self.starts = self.starts.saturating_add(1);
         let on_probation =
             !trial && slots.memory.probation.as_ref().is_some_and(|p| p.digest == version.digest);

@@ -2,7 +2,7 @@
 //! `security.capability`, and every change but the last one would touch the times.
 
 use std::borrow::Cow;
-use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
@@ -178,7 +178,7 @@ impl Target<'_> {
                 // Opening the node itself could hang or wake hardware, and chmod by name follows links: O_PATH does neither.
                 let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let node = rustix::fs::openat(directory, *name, flags, Mode::empty())?;
-                rustix::fs::chmod(magic_link(&node), Mode::from_raw_mode(mode))
+                rustix::fs::chmod(magic_link(node.as_fd()), Mode::from_raw_mode(mode))
             }
         }
     }
@@ -213,6 +213,6 @@ pub(super) fn borrowed(xattrs: &[OwnedXattr]) -> Vec<Xattr<'_>> {
 }
 
 /// The name by which the kernel knows an open file of this process.
-fn magic_link(fd: &OwnedFd) -> String {
+pub(super) fn magic_link(fd: BorrowedFd<'_>) -> String {
     format!("/proc/self/fd/{}", fd.as_raw_fd())
 }

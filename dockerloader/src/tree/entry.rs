@@ -114,7 +114,7 @@ pub enum Skip {
 }
 
 /// The prefix of whiteouts, and that of aufs housekeeping.
-const WHITEOUT: &[u8] = b".wh.";
+pub(super) const WHITEOUT: &[u8] = b".wh.";
 pub(super) const AUFS: &[u8] = b".wh..wh.";
 
 /// Header and extension headers of one entry, in buffers that are used again for the next one.

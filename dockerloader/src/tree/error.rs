@@ -55,6 +55,12 @@ pub enum Error {
         /// What the kernel said.
         source: io::Error,
     },
+    /// Neither the base of an update, nor the layers that were read, nor the version that runs has a file's contents.
+    #[error("nobody has the contents of \"{path}\"; all layers of the image are needed")]
+    ContentsMissing {
+        /// The path inside the image, escaped and shortened.
+        path: String,
+    },
     /// The directory to extract into is not an empty directory.
     #[error("the directory to extract into is not empty")]
     NotEmpty,
@@ -65,7 +71,10 @@ impl Error {
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Refused(_) | Self::Limit(_) | Self::Compression(_) => Remedy::Refuse,
-            Self::Damaged { .. } | Self::Truncated(_) | Self::DiffId { .. } => Remedy::Corrupt,
+            Self::Damaged { .. }
+            | Self::Truncated(_)
+            | Self::DiffId { .. }
+            | Self::ContentsMissing { .. } => Remedy::Corrupt,
             Self::Read(_) => Remedy::Retry,
             Self::Disk { source, .. } => match source.kind() {
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Remedy::Local,

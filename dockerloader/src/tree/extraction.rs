@@ -1,26 +1,26 @@
-//! Layers, one after the other, into a directory.
+//! Layers, one after the other, into an empty directory.
 
-use std::io::Read;
+use std::io::{BufRead, Read};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::digest::Digest;
 use crate::limits::Limits;
 
-use super::archive::{Archive, Body};
+use super::archive::Body;
+use super::assembly::{Assembly, Made, Sink};
 use super::attributes::{Applier, Target, borrowed, failed};
-use super::entry::{AUFS, Attributes, Entry, Kind};
+use super::entry::{Entry, Kind};
 use super::error::Error;
-use super::index::{Content, Index, InodeId, Step, Walk};
-use super::overlay::{self, Hidden};
-use super::path::{RelativePath, quote};
-use super::pipeline::{self, Stream};
-use super::refusal::{Refusal, Rule};
+use super::index::{Content, Index, InodeId};
+use super::layer::{self, Maker};
+use super::layer_index::LayerIndex;
 use super::seal::Seal;
-use super::warning::{Warning, WarningKind};
+use super::stamps::{self, Stamp, Stamps};
+use super::warning::{Warning, WarningKind, Warnings};
 use super::write::{self, Writer};
 
 /// The extraction of one image: [`apply`](Self::apply) each layer in the manifest's order, then [`finish`](Self::finish).
@@ -28,22 +28,43 @@ use super::write::{self, Writer};
 /// After an error the tree is incomplete: drop this and remove the directory. Blocking code, for a thread of its own.
 #[derive(Debug)]
 pub struct Extraction<P> {
-    tree: Tree,
-    layer: u32,
+    assembly: Assembly,
+    disk: Disk,
     progress: P,
 }
 
-/// What an extraction made.
+/// What an extraction or an update made.
 #[derive(Debug)]
 pub struct Extracted {
     /// The tree's seal.
     pub seal: Seal,
+    /// Inode and change time of each path, to tell later what was written to.
+    pub stamps: Stamps,
     /// Where the tree is not what the image says, and why.
     pub warnings: Vec<Warning>,
     /// Files, folders, links and devices in the tree.
     pub entries: u64,
     /// Bytes of all files that were written, holes included, also of those that a later layer replaced.
     pub bytes: u64,
+    /// What was done for it.
+    pub work: Work,
+}
+
+/// What was done to get at a tree, in numbers of files, folders, links and devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Work {
+    /// Left as they were.
+    pub kept: u64,
+    /// Made from the contents of a layer, or without any.
+    pub staged: u64,
+    /// Copied from another tree, or from elsewhere in this one.
+    pub copied: u64,
+    /// The same, sharing the blocks (`ioctl_ficlone(2)`).
+    pub shared: u64,
+    /// Given other attributes alone.
+    pub adjusted: u64,
+    /// Names that were removed, without those below them.
+    pub removed: u64,
 }
 
 impl<P: FnMut(u64)> Extraction<P> {
@@ -52,31 +73,23 @@ impl<P: FnMut(u64)> Extraction<P> {
     /// # Errors
     /// When `root` cannot be opened, or is not empty.
     pub fn new(root: &Path, limits: Limits, progress: P) -> Result<Self, Error> {
-        let tree = Tree {
-            writer: Writer::new(root)?,
-            index: Index::new(&limits),
-            applier: Applier::default(),
-            limits,
-            bytes: 0,
-        };
-        Ok(Self { tree, layer: 0, progress })
+        let disk = Disk { writer: Writer::new(root)?, applier: Applier::default() };
+        Ok(Self { assembly: Assembly::new(limits), disk, progress })
     }
 
     /// Applies one layer, plain or compressed with gzip or zstd. It is read to its end, so that a reader that verifies the
-    /// blob's digest has seen all of it; `expected` is the config's `diff_id` of the layer.
+    /// blob's digest has seen all of it; `expected` is the config's `diff_id` of the layer. The index that is returned stands
+    /// for the layer in later updates, once the blob's digest is known to be right.
     ///
     /// # Errors
     /// Of the reader, the archive or the disk; [`Error::DiffId`] when the bytes were others than expected.
-    pub fn apply(&mut self, reader: impl Read + Send, expected: Option<&Digest>) -> Result<(), Error> {
-        let Self { tree, layer, progress } = self;
-        let limits = tree.limits;
-        let ((), found) =
-            pipeline::run(reader, &limits, |stream| tree.apply_layer(stream, *layer, progress))?;
-        if let Some(&expected) = expected.filter(|&&expected| expected != found) {
-            return Err(Error::DiffId { expected, found });
-        }
-        *layer += 1;
-        Ok(())
+    pub fn apply(
+        &mut self,
+        reader: impl Read + Send,
+        expected: Option<&Digest>,
+    ) -> Result<LayerIndex, Error> {
+        let Self { assembly, disk, progress } = self;
+        layer::apply(assembly, disk, reader, expected, progress)
     }
 
     /// Gives the directories their attributes, makes everything durable and returns the seal.
@@ -84,21 +97,23 @@ impl<P: FnMut(u64)> Extraction<P> {
     /// # Errors
     /// Of the disk.
     pub fn finish(self) -> Result<Extracted, Error> {
-        let Self { mut tree, .. } = self;
-        tree.writer.forget_all();
-        let Tree { writer, index, applier, .. } = &mut tree;
-        finish_directory(index, applier, writer.root(), Index::ROOT)?;
+        let Self {
+            assembly: Assembly { mut index, bytes, .. }, disk: Disk { mut writer, mut applier }, ..
+        } = self;
+        writer.forget_all();
+        finish_directory(&mut index, &mut applier, writer.root(), Index::ROOT)?;
         writer.sync()?;
-        Ok(Extracted {
-            seal: Seal::new(&tree.index),
-            entries: tree.index.len(),
-            bytes: tree.bytes,
-            warnings: tree.applier.warnings.into_vec(),
-        })
+        let seal = Seal::new(&index);
+        let stamps = Stamps::new(&seal, Stamped::new(&index));
+        stamps::settle(writer.root(), Stamped::new(&index)).map_err(|errno| failed("look at", b"", errno))?;
+        let entries = index.len();
+        let work = Work { staged: entries, ..Work::default() };
+        Ok(Extracted { seal, stamps, entries, bytes, warnings: applier.warnings.into_vec(), work })
     }
 }
 
-/// Owner, attributes, mode and time of directories, the deepest first: their contents need no more changes then.
+/// Owner, attributes, mode and time of directories, the deepest first: their contents need no more changes then. What is
+/// linked to or unlinked later has another change time than when it was made, and is looked at again.
 fn finish_directory(
     index: &mut Index,
     applier: &mut Applier,
@@ -114,6 +129,7 @@ fn finish_directory(
         let opened = opened.map_err(|errno| failed("open", &index.path(child, b""), errno))?;
         finish_directory(index, applier, opened.as_fd(), child)?;
     }
+    stamp_children(index, fd, id)?;
     let path = index.path(id, b"");
     let Some(inode) = index.get_mut(id) else { return Ok(()) };
     let xattrs = match &inode.content {
@@ -123,291 +139,168 @@ fn finish_directory(
     let outcome = applier.apply(&Target::Open(fd), inode.attributes, &xattrs, &path)?;
     inode.attributes = outcome.attributes;
     inode.xattrs = outcome.xattrs;
+    if id != Index::ROOT {
+        let stat = rustix::fs::fstat(fd).map_err(|errno| failed("look at", &path, errno))?;
+        inode.stamp = Stamp::of(&stat);
+    }
     Ok(())
 }
 
-/// The tree under construction: on the disk and in memory.
-#[derive(Debug)]
-struct Tree {
-    writer: Writer,
-    index: Index,
-    applier: Applier,
-    limits: Limits,
-    bytes: u64,
+fn stamp_children(index: &mut Index, fd: BorrowedFd<'_>, id: InodeId) -> Result<(), Error> {
+    let mut stamps = Vec::new();
+    for (name, child) in index.directory(id).into_iter().flat_map(|directory| &directory.children) {
+        let unknown = index
+            .get(child.inode)
+            .filter(|inode| !inode.stamp.is_known() && !matches!(inode.content, Content::Directory(_)));
+        if unknown.is_some() {
+            let stat = rustix::fs::statat(fd, &**name, AtFlags::SYMLINK_NOFOLLOW)
+                .map_err(|errno| failed("look at", &index.path(id, name), errno))?;
+            stamps.push((child.inode, Stamp::of(&stat)));
+        }
+    }
+    for (id, stamp) in stamps {
+        if let Some(inode) = index.get_mut(id) {
+            inode.stamp = stamp;
+        }
+    }
+    Ok(())
 }
 
-impl Tree {
-    fn apply_layer(
-        &mut self,
-        stream: &mut Stream,
-        layer: u32,
-        progress: &mut impl FnMut(u64),
-    ) -> Result<(), Error> {
-        let mut archive = Archive::new(stream, &self.limits);
-        while let Some((entry, mut body)) = archive.next()? {
-            self.apply_entry(&entry, &mut body, layer, progress)?;
-        }
-        if has_data(archive.source())? {
-            self.applier.warnings.add(WarningKind::TrailingData, b"");
-        }
-        self.remove_aufs_folders()
-    }
+/// The stamps of an index in the order of its seal.
+pub(super) struct Stamped<'i> {
+    index: &'i Index,
+    /// The next ones last.
+    pending: Vec<InodeId>,
+}
 
-    fn apply_entry(
-        &mut self,
-        entry: &Entry<'_>,
-        body: &mut Body<'_, impl std::io::BufRead>,
-        layer: u32,
-        progress: &mut impl FnMut(u64),
-    ) -> Result<(), Error> {
-        let path = entry.path.as_bytes();
-        let refuse = |rule| Error::from(Refusal::new(path, rule));
-        let Some((parent, name)) = entry.path.split_last() else {
-            if matches!(entry.kind, Kind::Directory) {
-                self.describe_directory(Index::ROOT, entry);
-            }
-            return Ok(());
-        };
-        match entry.kind {
-            Kind::Skip(_) => return Ok(()),
-            Kind::Whiteout { name } => {
-                if let Some(directory) = self.find(parent).map_err(refuse)? {
-                    let hidden = overlay::whiteout(&self.index, directory, name, layer);
-                    self.hide(hidden)?;
-                }
-                return Ok(());
-            }
-            Kind::Opaque => {
-                if let Some(directory) = self.find(parent).map_err(refuse)? {
-                    let hidden = overlay::opaque(&self.index, directory, layer);
-                    self.hide(hidden)?;
-                }
-                return Ok(());
-            }
-            _ => {}
-        }
-        let parent = self.find_or_make(parent, layer, path)?;
-        let present = self.index.child(parent, name);
-        if let Kind::Directory = entry.kind
-            && let Some(present) = present.filter(|child| self.index.is_directory(child.inode))
-        {
-            // Both are folders: the contents stay, the attributes are those of the entry.
-            self.describe_directory(present.inode, entry);
-            self.index.touch(parent, name, layer);
-            return Ok(());
-        }
-        // The size is checked before anything is thrown away for it.
-        if let Kind::File { size } = entry.kind {
-            self.bytes = self
-                .limits
-                .tree_bytes
-                .check(self.bytes.saturating_add(size))
-                .map_err(|o| refuse(o.into()))?;
-        }
-        if let Kind::Hardlink { target } = entry.kind {
-            self.find_hardlink_target(target).map_err(refuse)?;
-        }
-        if present.is_some() {
-            self.remove(parent, name)?;
-        }
-        self.create(entry, body, (parent, name), layer, progress)
+impl<'i> Stamped<'i> {
+    pub(super) fn new(index: &'i Index) -> Self {
+        Self { index, pending: vec![Index::ROOT] }
     }
+}
 
-    /// Makes what the entry describes; the name is free.
-    fn create(
-        &mut self,
-        entry: &Entry<'_>,
-        body: &mut Body<'_, impl std::io::BufRead>,
-        (parent, name): (InodeId, &[u8]),
-        layer: u32,
-        progress: &mut impl FnMut(u64),
-    ) -> Result<(), Error> {
-        let path = entry.path.as_bytes();
-        let fd = self.writer.directory(&self.index, parent)?;
-        let fd = fd.as_fd();
-        let content = match entry.kind {
-            Kind::Directory => {
-                self.make_directory(fd, parent, name, layer, path)?;
-                if let Some(child) = self.index.child(parent, name) {
-                    self.describe_directory(child.inode, entry);
-                }
-                return Ok(());
-            }
-            Kind::Hardlink { target } => {
-                return self.create_hardlink(target, (fd, parent, name), layer, path);
-            }
-            Kind::File { size } => {
-                let mut file = write::make_file(fd, name).map_err(|errno| failed("create", path, errno))?;
-                let sparse = entry.sparse.map(|map| (map, size));
-                let hash = write::fill(&mut file, body, sparse, path, progress)?;
-                let target = Target::Open(file.as_fd());
-                let outcome = self.applier.apply(&target, entry.attributes, &entry.xattrs, path)?;
-                let content = Content::File { size, hash };
-                let id = self.index.insert(parent, name, layer, outcome.attributes, content);
-                self.set_xattr_hash(id, outcome.xattrs);
-                return Ok(());
-            }
-            Kind::Symlink { target } => Content::Symlink { target: target.into() },
-            Kind::Fifo => Content::Fifo,
-            Kind::CharDevice { major: 0, minor: 0 } => {
-                // Overlay file systems take such a node for a whiteout.
-                self.applier.warnings.add(WarningKind::OverlayMarker, path);
-                return Ok(());
-            }
-            Kind::CharDevice { major, minor } => Content::CharDevice { major, minor },
-            Kind::BlockDevice { major, minor } => Content::BlockDevice { major, minor },
-            Kind::Whiteout { .. } | Kind::Opaque | Kind::Skip(_) => return Ok(()),
-        };
-        match write::make_node(fd, name, &content) {
-            Some(Err(Errno::PERM)) if !matches!(content, Content::Symlink { .. } | Content::Fifo) => {
-                self.applier.warnings.add(WarningKind::DeviceSkipped, path);
-                return Ok(());
-            }
-            Some(Err(errno)) => return Err(failed("create", path, errno)),
-            Some(Ok(())) | None => {}
+impl Iterator for Stamped<'_> {
+    type Item = Stamp;
+
+    fn next(&mut self) -> Option<Stamp> {
+        let inode = self.index.get(self.pending.pop()?)?;
+        if let Content::Directory(directory) = &inode.content {
+            self.pending.extend(directory.children.values().rev().map(|child| child.inode));
         }
-        let target = if matches!(content, Content::Symlink { .. }) {
-            Target::Link(fd, name)
-        } else {
-            Target::Node(fd, name)
-        };
-        let outcome = self.applier.apply(&target, entry.attributes, &entry.xattrs, path)?;
-        let id = self.index.insert(parent, name, layer, outcome.attributes, content);
-        self.set_xattr_hash(id, outcome.xattrs);
-        Ok(())
+        Some(inode.stamp)
     }
+}
 
-    /// The attributes of the link's entry are not applied: they would change the file under its other names.
-    fn create_hardlink(
-        &mut self,
-        target: RelativePath<'_>,
-        (fd, parent, name): (BorrowedFd<'_>, InodeId, &[u8]),
-        layer: u32,
-        path: &[u8],
-    ) -> Result<(), Error> {
-        // Looked up again: what was in the way of the link may have been, or have held, its target.
-        let found = self.find_hardlink_target(target).map_err(|rule| Refusal::new(path, rule))?;
-        let (target_parent, target_name, inode) = found;
-        let target_fd = self.writer.directory(&self.index, target_parent)?;
-        write::make_link((target_fd.as_fd(), target_name), (fd, name))
-            .map_err(|errno| failed("link", path, errno))?;
-        self.index.link(parent, name, layer, inode);
-        Ok(())
-    }
+/// Makes everything at its place at once.
+#[derive(Debug)]
+struct Disk {
+    writer: Writer,
+    applier: Applier,
+}
 
-    fn find_hardlink_target<'t>(
-        &self,
-        target: RelativePath<'t>,
-    ) -> Result<(InodeId, &'t [u8], InodeId), Rule> {
-        let quoted = || quote(target.as_bytes());
-        let (parent, name) = target.split_last().ok_or_else(|| Rule::HardlinkToDirectory(quoted()))?;
-        let found = self.find(parent)?.and_then(|parent| Some((parent, self.index.child(parent, name)?)));
-        match found {
-            None => Err(Rule::HardlinkTarget(quoted())),
-            Some((_, child)) if self.index.is_directory(child.inode) => {
-                Err(Rule::HardlinkToDirectory(quoted()))
-            }
-            Some((parent, child)) => Ok((parent, name, child.inode)),
-        }
-    }
-
-    /// The directory at `path`, if there is one.
-    fn find(&self, path: RelativePath<'_>) -> Result<Option<InodeId>, Rule> {
-        match self.index.walk(&mut Walk::new(path.as_bytes()))? {
-            Step::Arrived(directory) => Ok(Some(directory)),
-            Step::Missing(..) => Ok(None),
-        }
-    }
-
-    /// The directory at `path`; what is missing on the way is made, as if it were described by [`Attributes::IMPLIED`].
-    fn find_or_make(&mut self, path: RelativePath<'_>, layer: u32, entry: &[u8]) -> Result<InodeId, Error> {
-        let mut walk = Walk::new(path.as_bytes());
-        loop {
-            match self.index.walk(&mut walk).map_err(|rule| Refusal::new(entry, rule))? {
-                Step::Arrived(directory) => return Ok(directory),
-                Step::Missing(parent, name) => {
-                    let fd = self.writer.directory(&self.index, parent)?;
-                    self.make_directory(fd.as_fd(), parent, &name, layer, entry)?;
-                }
-            }
-        }
-    }
-
+impl Sink for Disk {
     fn make_directory(
         &mut self,
-        fd: BorrowedFd<'_>,
+        index: &Index,
         parent: InodeId,
         name: &[u8],
-        layer: u32,
         entry: &[u8],
     ) -> Result<(), Error> {
-        // A link's target may have names that no path of an entry could have.
-        self.index.check_depth(parent).map_err(|rule| Refusal::new(entry, rule))?;
-        write::make_directory(fd, name).map_err(|errno| failed("create", entry, errno))?;
-        self.index.insert(parent, name, layer, Attributes::IMPLIED, Index::new_directory());
-        Ok(())
+        let fd = self.writer.directory(index, parent)?;
+        write::make_directory(fd.as_fd(), name).map_err(|errno| failed("create", entry, errno))
     }
 
-    /// Notes what a directory is to become when all layers are applied.
-    fn describe_directory(&mut self, id: InodeId, entry: &Entry<'_>) {
-        if let Some(inode) = self.index.get_mut(id) {
-            inode.attributes = entry.attributes;
-            if let Content::Directory(directory) = &mut inode.content {
-                let owned = entry.xattrs.iter().map(|(name, value)| (name[..].into(), value[..].into()));
-                directory.pending_xattrs = owned.collect();
-            }
-        }
+    fn remove(&mut self, index: &Index, parent: InodeId, name: &[u8]) -> Result<(), Error> {
+        self.writer.remove(index, parent, name)
     }
 
-    fn set_xattr_hash(&mut self, id: InodeId, hash: Option<Box<[u8; 32]>>) {
-        if let Some(inode) = self.index.get_mut(id) {
-            inode.xattrs = hash;
-        }
+    fn forget(&mut self, inode: InodeId) {
+        self.writer.forget(inode);
     }
 
-    fn remove(&mut self, parent: InodeId, name: &[u8]) -> Result<(), Error> {
-        self.writer.remove(&self.index, parent, name)?;
-        let Self { index, writer, .. } = self;
-        index.remove(parent, name, &mut |id| writer.forget(id));
-        Ok(())
-    }
-
-    fn hide(&mut self, hidden: Hidden) -> Result<(), Error> {
-        for (parent, name) in &hidden.removed {
-            self.remove(*parent, name)?;
-        }
-        for (parent, name) in &hidden.renewed {
-            let child = self.index.child(*parent, name);
-            if let Some(inode) = child.and_then(|child| self.index.get_mut(child.inode)) {
-                inode.attributes = Attributes::IMPLIED;
-                if let Content::Directory(directory) = &mut inode.content {
-                    directory.pending_xattrs.clear();
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The folders of aufs at the root: hard links of the layer pointed into them, the image has no such folders.
-    fn remove_aufs_folders(&mut self) -> Result<(), Error> {
-        let root = self.index.directory(Index::ROOT);
-        let names = root.into_iter().flat_map(|root| root.children.keys());
-        let aufs: Vec<_> = names.filter(|name| name.starts_with(AUFS)).cloned().collect();
-        aufs.iter().try_for_each(|name| self.remove(Index::ROOT, name))
+    fn link(
+        &mut self,
+        index: &Index,
+        from: (InodeId, &[u8]),
+        to: (InodeId, &[u8]),
+        entry: &[u8],
+    ) -> Result<(), Error> {
+        let fd = self.writer.directory(index, to.0)?;
+        let target = self.writer.directory(index, from.0)?;
+        write::make_link((target.as_fd(), from.1), (fd.as_fd(), to.1))
+            .map_err(|errno| failed("link", entry, errno))
     }
 }
 
-/// Whether anything but zeros, which pad archives to some block size, is left of the stream.
-fn has_data(stream: &mut impl std::io::BufRead) -> Result<bool, Error> {
-    loop {
-        let available = stream.fill_buf().map_err(Error::from_stream)?;
-        if available.is_empty() {
-            return Ok(false);
+impl Maker for Disk {
+    fn create(
+        &mut self,
+        index: &Index,
+        (parent, name): (InodeId, &[u8]),
+        entry: &Entry<'_>,
+        body: &mut Body<'_, impl BufRead>,
+        progress: &mut impl FnMut(u64),
+    ) -> Result<Option<Made>, Error> {
+        let path = entry.path.as_bytes();
+        let fd = self.writer.directory(index, parent)?;
+        let fd = fd.as_fd();
+        if let Kind::File { size } = entry.kind {
+            let mut file = write::make_file(fd, name).map_err(|errno| failed("create", path, errno))?;
+            let sparse = entry.sparse.map(|map| (map, size));
+            let hash = write::fill(&mut file, body, sparse, path, progress)?;
+            let target = Target::Open(file.as_fd());
+            let outcome = self.applier.apply(&target, entry.attributes, &entry.xattrs, path)?;
+            let stat = rustix::fs::fstat(&file).map_err(|errno| failed("look at", path, errno))?;
+            return Ok(Some(Made {
+                content: Content::File { size, hash },
+                attributes: outcome.attributes,
+                xattrs: outcome.xattrs,
+                stamp: Stamp::of(&stat),
+            }));
         }
-        if available.iter().any(|&byte| byte != 0) {
-            return Ok(true);
-        }
-        let count = available.len();
-        stream.consume(count);
+        make_node(&mut self.applier, fd, name, entry)
     }
+
+    fn created(&mut self, _: InodeId, _: &Entry<'_>) {}
+
+    fn warnings(&mut self) -> &mut Warnings {
+        &mut self.applier.warnings
+    }
+}
+
+/// Makes a symbolic link, device or FIFO with its attributes.
+fn make_node(
+    applier: &mut Applier,
+    fd: BorrowedFd<'_>,
+    name: &[u8],
+    entry: &Entry<'_>,
+) -> Result<Option<Made>, Error> {
+    let path = entry.path.as_bytes();
+    let content = match entry.kind {
+        Kind::Symlink { target } => Content::Symlink { target: target.into() },
+        Kind::Fifo => Content::Fifo,
+        Kind::CharDevice { major: 0, minor: 0 } => {
+            // Overlay file systems take such a node for a whiteout.
+            applier.warnings.add(WarningKind::OverlayMarker, path);
+            return Ok(None);
+        }
+        Kind::CharDevice { major, minor } => Content::CharDevice { major, minor },
+        Kind::BlockDevice { major, minor } => Content::BlockDevice { major, minor },
+        _ => return Ok(None),
+    };
+    match write::make_node(fd, name, &content) {
+        Some(Err(Errno::PERM)) if !matches!(content, Content::Symlink { .. } | Content::Fifo) => {
+            applier.warnings.add(WarningKind::DeviceSkipped, path);
+            return Ok(None);
+        }
+        Some(Err(errno)) => return Err(failed("create", path, errno)),
+        Some(Ok(())) | None => {}
+    }
+    let target = match content {
+        Content::Symlink { .. } => Target::Link(fd, name),
+        _ => Target::Node(fd, name),
+    };
+    let outcome = applier.apply(&target, entry.attributes, &entry.xattrs, path)?;
+    let (attributes, xattrs) = (outcome.attributes, outcome.xattrs);
+    Ok(Some(Made { content, attributes, xattrs, stamp: Stamp::UNKNOWN }))
 }

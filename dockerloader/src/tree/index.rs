@@ -12,6 +12,7 @@ use crate::limits::Limits;
 use super::entry::{Attributes, OwnedXattr};
 use super::path::components;
 use super::refusal::Rule;
+use super::stamps::Stamp;
 
 /// Symbolic links on the way to one entry (`path_resolution(7)` has the same number).
 const MAX_LINKS: u32 = 40;
@@ -29,6 +30,8 @@ pub(super) struct Inode {
     pub(super) content: Content,
     /// Names that lead to it.
     pub(super) links: u32,
+    /// When it was changed last, where that is known.
+    pub(super) stamp: Stamp,
 }
 
 #[derive(Debug)]
@@ -71,13 +74,6 @@ pub(super) struct Child {
     pub(super) inode: InodeId,
     /// The layer whose entry named it last; a folder that no entry names has the layer below which it was implied.
     pub(super) layer: u32,
-}
-
-impl InodeId {
-    /// The number itself: 0 for the root.
-    pub(super) const fn number(self) -> u32 {
-        self.0
-    }
 }
 
 impl Default for InodeId {
@@ -136,6 +132,7 @@ impl Index {
             xattrs: None,
             content: Content::Directory(Box::default()),
             links: 1,
+            stamp: Stamp::UNKNOWN,
         };
         Self { inodes: vec![root], free: Vec::new(), max_depth: limits.path_depth }
     }
@@ -147,6 +144,11 @@ impl Index {
 
     pub(super) fn get_mut(&mut self, id: InodeId) -> Option<&mut Inode> {
         self.inodes.get_mut(id.0 as usize)
+    }
+
+    /// All numbers, also those of removed inodes.
+    pub(super) fn ids(&self) -> impl Iterator<Item = InodeId> + use<> {
+        (0..u32::try_from(self.inodes.len()).unwrap_or(u32::MAX)).map(InodeId)
     }
 
     pub(super) fn directory(&self, id: InodeId) -> Option<&Directory> {
@@ -225,7 +227,7 @@ impl Index {
         content: Content,
     ) -> InodeId {
         let depth = self.directory(parent).map_or(0, |directory| directory.depth + 1);
-        let mut inode = Inode { attributes, xattrs: None, content, links: 0 };
+        let mut inode = Inode { attributes, xattrs: None, content, links: 0, stamp: Stamp::UNKNOWN };
         if let Content::Directory(directory) = &mut inode.content {
             directory.parent = parent;
             directory.name = name.into();
@@ -261,6 +263,7 @@ impl Index {
         }
         if let Some(inode) = self.get_mut(inode) {
             inode.links += 1;
+            inode.stamp = Stamp::UNKNOWN;
         }
     }
 
@@ -272,21 +275,22 @@ impl Index {
         }
     }
 
-    /// Removes a name and all below it; each directory that is gone is told to `forget`.
+    /// Removes a name and all below it; each inode that is gone with it is told to `forget`.
     pub(super) fn remove(&mut self, parent: InodeId, name: &[u8], forget: &mut impl FnMut(InodeId)) {
         let removed = self.directory_mut(parent).and_then(|directory| directory.children.remove(name));
         let mut pending: Vec<InodeId> = removed.into_iter().map(|child| child.inode).collect();
         while let Some(id) = pending.pop() {
             let Some(inode) = self.get_mut(id) else { continue };
             inode.links = inode.links.saturating_sub(1);
+            inode.stamp = Stamp::UNKNOWN;
             if inode.links > 0 {
                 continue;
             }
             if let Content::Directory(directory) = std::mem::replace(&mut inode.content, Content::Free) {
                 pending.extend(directory.children.values().map(|child| child.inode));
-                forget(id);
             }
             inode.xattrs = None;
+            forget(id);
             self.free.push(id);
         }
     }

@@ -34,9 +34,13 @@ mod decompress;
 
 mod pipeline;
 
+mod encoding;
+
 mod index;
 
 mod overlay;
+
+mod assembly;
 
 mod warning;
 
@@ -44,21 +48,54 @@ mod attributes;
 
 mod write;
 
+mod extractor;
+
+mod layer_index;
+
+mod layer;
+
 mod extraction;
 
 mod seal;
+
+mod stamps;
+
+mod facts;
+
+mod survey;
+
+mod differences;
+
+mod replay;
+
+mod contents;
+
+mod staging;
+
+mod base;
+
+mod stager;
+
+mod carry_out;
+
+mod update;
 
 mod verify;
 
 mod error;
 
+pub use self::base::Base;
+pub use self::contents::{Contents, NoContents};
 pub use self::entry::{Attributes, Entry, Kind, Skip, Xattr};
 pub use self::error::Error;
-pub use self::extraction::{Extracted, Extraction};
+pub use self::extraction::{Extracted, Extraction, Work};
+pub use self::layer_index::{LayerIndex, LayerIndexError};
 pub use self::path::RelativePath;
 pub use self::pax::Timestamp;
 pub use self::refusal::{Refusal, Rule};
-pub use self::seal::{Seal, SealError};
+pub use self::seal::{RecordKind, Seal, SealError};
 pub use self::sparse::Segment;
-pub use self::verify::{Depth, Finding, Problem, verify};
+pub use self::stamps::{Stamps, StampsError};
+pub use self::update::Update;
+pub use self::verify::{Depth, Finding, Problem, verify, verify_stamps};
 pub use self::warning::{Warning, WarningKind};

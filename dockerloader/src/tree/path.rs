@@ -84,6 +84,19 @@ pub(super) fn components(bytes: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]>
     bytes.split(|&byte| byte == b'/').filter(|part| !part.is_empty() && *part != b".")
 }
 
+/// A name in a folder of the tree; the root's path is empty.
+pub(super) fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
+    if folder.is_empty() { name.to_vec() } else { [folder, b"/", name].concat() }
+}
+
+/// The folder of a plain path, and the name in it.
+pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|&byte| byte == b'/') {
+        Some(at) => (path.get(..at).unwrap_or_default(), path.get(at + 1..).unwrap_or_default()),
+        None => (&[], path),
+    }
+}
+
 /// Bytes of an archive as text for a person: one line, ASCII, bounded.
 pub(super) fn quote(bytes: &[u8]) -> String {
     const MAX: usize = 200;

@@ -11,14 +11,15 @@
 //!
 //! Records are in depth-first order, names of a folder sorted: a folder comes before what is in it.
 
+use std::collections::HashMap;
+
+use super::encoding::{self, Decoder, Encoder, Flaw};
 use super::entry::Attributes;
 use super::index::{Content, Index, InodeId};
 use super::pax::Timestamp;
 
 const MAGIC: &[u8; 18] = b"dockerloader-seal\n";
 const VERSION: u32 = 1;
-const CHECKSUM: usize = 32;
-const PREAMBLE: usize = MAGIC.len() + 4 + 8;
 
 /// The seal of a tree, in the form that is stored.
 #[derive(Clone, PartialEq, Eq)]
@@ -102,20 +103,20 @@ pub enum RecordKind<'a> {
 }
 
 impl Seal {
+    /// Largest seal that is read, in bytes: that of a tree of some million files.
+    pub const MAX_BYTES: u64 = 1 << 30;
+
     /// The seal of a finished tree.
     pub(super) fn new(index: &Index) -> Self {
-        let mut encoder = Encoder { bytes: Vec::new(), previous: Vec::new(), records: 0 };
-        encoder.bytes.extend_from_slice(MAGIC);
-        encoder.number(VERSION);
-        encoder.bytes.extend_from_slice(&[0; 8]);
-        encoder.add(index, Index::ROOT, &mut Vec::new());
-        let Encoder { mut bytes, records, .. } = encoder;
-        if let Some(count) = bytes.get_mut(PREAMBLE - 8..PREAMBLE) {
-            count.copy_from_slice(&records.to_le_bytes());
-        }
-        let checksum = blake3::hash(&bytes);
-        bytes.extend_from_slice(checksum.as_bytes());
-        Self { bytes }
+        let encoder = Encoder::new(MAGIC, VERSION);
+        let mut sealer = Sealer { encoder, records: 0, groups: HashMap::new() };
+        sealer.add(index, Index::ROOT, &mut Vec::new());
+        Self { bytes: sealer.encoder.finish(sealer.records) }
+    }
+
+    /// Tells this seal from every other.
+    pub(super) fn checksum(&self) -> [u8; 32] {
+        encoding::checksum(&self.bytes)
     }
 
     /// The bytes to store.
@@ -128,16 +129,7 @@ impl Seal {
     /// # Errors
     /// When they are not exactly what was stored, or of another format version.
     pub fn parse(bytes: Vec<u8>) -> Result<Self, SealError> {
-        let mut start = Decoder(bytes.strip_prefix(MAGIC).ok_or(SealError::Magic)?);
-        match start.number().ok_or(SealError::Magic)? {
-            VERSION => {}
-            other => return Err(SealError::Version(other)),
-        }
-        let split = bytes.len().checked_sub(CHECKSUM).and_then(|at| bytes.split_at_checked(at));
-        let (contents, checksum) = split.ok_or(SealError::Checksum)?;
-        if blake3::hash(contents).as_bytes() != checksum {
-            return Err(SealError::Checksum);
-        }
+        encoding::open(&bytes, MAGIC, VERSION)?;
         let seal = Self { bytes };
         let mut records = seal.records();
         let mut count = 0;
@@ -150,8 +142,7 @@ impl Seal {
 
     /// Paths in the tree, the root included.
     pub fn len(&self) -> u64 {
-        let count = self.bytes.get(PREAMBLE - 8..PREAMBLE).and_then(|bytes| bytes.first_chunk());
-        count.map_or(0, |bytes| u64::from_le_bytes(*bytes))
+        self.parts().0
     }
 
     /// Never: a tree has a root.
@@ -161,8 +152,11 @@ impl Seal {
 
     /// The records, in order.
     pub fn records(&self) -> Records<'_> {
-        let end = self.bytes.len().saturating_sub(CHECKSUM);
-        Records { decoder: Decoder(self.bytes.get(PREAMBLE..end).unwrap_or_default()), path: Vec::new() }
+        Records { decoder: self.parts().1, path: Vec::new() }
+    }
+
+    fn parts(&self) -> (u64, Decoder<'_>) {
+        encoding::parts(&self.bytes, MAGIC.len()).unwrap_or((0, Decoder(&[])))
     }
 }
 
@@ -187,25 +181,18 @@ impl Records<'_> {
 
     /// `None` at the end, `Some(None)` for a malformed record.
     fn read(&mut self) -> Option<Option<Record<'_>>> {
-        (!self.decoder.0.is_empty()).then(|| self.record())
+        (!self.decoder.is_empty()).then(|| self.record())
     }
 
     fn record(&mut self) -> Option<Record<'_>> {
         let Self { decoder, path } = self;
-        let shared = usize::try_from(decoder.number()?).ok()?;
-        let rest = decoder.bytes()?;
-        (shared <= path.len()).then_some(())?;
-        path.truncate(shared);
-        path.extend_from_slice(rest);
+        decoder.path(path)?;
         let kind = decoder.byte()?;
         let attributes = Attributes {
             mode: decoder.number()?,
             uid: decoder.number()?,
             gid: decoder.number()?,
-            mtime: Timestamp {
-                seconds: i64::from_le_bytes(*decoder.array()?),
-                nanoseconds: decoder.number()?,
-            },
+            mtime: Timestamp { seconds: decoder.signed()?, nanoseconds: decoder.number()? },
         };
         let xattrs = match decoder.byte()? {
             0 => None,
@@ -214,12 +201,10 @@ impl Records<'_> {
         };
         let kind = match kind {
             b'd' => RecordKind::Directory,
-            b'f' => RecordKind::File {
-                size: u64::from_le_bytes(*decoder.array()?),
-                hash: *decoder.array()?,
-                group: decoder.number()?,
-            },
-            b'l' => RecordKind::Symlink { target: decoder.bytes()? },
+            b'f' => {
+                RecordKind::File { size: decoder.long()?, hash: *decoder.array()?, group: decoder.number()? }
+            }
+            b'l' => RecordKind::Symlink { target: decoder.text()? },
             b'c' => RecordKind::CharDevice { major: decoder.number()?, minor: decoder.number()? },
             b'b' => RecordKind::BlockDevice { major: decoder.number()?, minor: decoder.number()? },
             b'p' => RecordKind::Fifo,
@@ -229,39 +214,25 @@ impl Records<'_> {
     }
 }
 
-#[derive(Debug)]
-struct Decoder<'a>(&'a [u8]);
-
-impl<'a> Decoder<'a> {
-    fn array<const N: usize>(&mut self) -> Option<&'a [u8; N]> {
-        let (array, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(array)
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        self.array::<1>().map(|[byte]| *byte)
-    }
-
-    fn number(&mut self) -> Option<u32> {
-        self.array().map(|bytes| u32::from_le_bytes(*bytes))
-    }
-
-    fn bytes(&mut self) -> Option<&'a [u8]> {
-        let length = usize::try_from(self.number()?).ok()?;
-        let (bytes, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(bytes)
+impl From<Flaw> for SealError {
+    fn from(flaw: Flaw) -> Self {
+        match flaw {
+            Flaw::Magic => Self::Magic,
+            Flaw::Version(found) => Self::Version(found),
+            Flaw::Checksum => Self::Checksum,
+        }
     }
 }
 
-struct Encoder {
-    bytes: Vec<u8>,
-    previous: Vec<u8>,
+struct Sealer {
+    encoder: Encoder,
     records: u64,
+    /// Numbers of the inodes with several names, in the order of their first ones: the same tree has the same seal,
+    /// however it came to be.
+    groups: HashMap<InodeId, u32>,
 }
 
-impl Encoder {
+impl Sealer {
     /// Depth first; the depth of the index is capped.
     fn add(&mut self, index: &Index, id: InodeId, path: &mut Vec<u8>) {
         let Some(inode) = index.get(id) else { return };
@@ -275,14 +246,15 @@ impl Encoder {
             Content::Free => return,
         };
         self.records += 1;
-        self.path(path);
-        self.bytes.push(kind);
+        let encoder = &mut self.encoder;
+        encoder.path(path);
+        encoder.byte(kind);
         let Attributes { mode, uid, gid, mtime } = inode.attributes;
-        [mode, uid, gid].into_iter().for_each(|number| self.number(number));
-        self.bytes.extend_from_slice(&mtime.seconds.to_le_bytes());
-        self.number(mtime.nanoseconds);
-        self.bytes.push(u8::from(inode.xattrs.is_some()));
-        self.bytes.extend_from_slice(inode.xattrs.as_deref().map_or(&[], |hash| hash));
+        [mode, uid, gid].into_iter().for_each(|number| encoder.number(number));
+        encoder.array(&mtime.seconds.to_le_bytes());
+        encoder.number(mtime.nanoseconds);
+        encoder.byte(u8::from(inode.xattrs.is_some()));
+        encoder.array(inode.xattrs.as_deref().map_or(&[], |hash| hash));
         match &inode.content {
             Content::Directory(directory) => {
                 for (name, child) in &directory.children {
@@ -296,35 +268,19 @@ impl Encoder {
                 }
             }
             Content::File { size, hash } => {
-                self.bytes.extend_from_slice(&size.to_le_bytes());
-                self.bytes.extend_from_slice(hash);
-                // The root is inode 0, so a file's number is never 0.
-                self.number(if inode.links > 1 { id.number() } else { 0 });
+                encoder.long(*size);
+                encoder.array(hash);
+                let next = u32::try_from(self.groups.len() + 1).unwrap_or(u32::MAX);
+                let shared = inode.links > 1;
+                encoder.number(if shared { *self.groups.entry(id).or_insert(next) } else { 0 });
             }
-            Content::Symlink { target } => self.text(target),
+            Content::Symlink { target } => encoder.text(target),
             Content::CharDevice { major, minor } | Content::BlockDevice { major, minor } => {
-                self.number(*major);
-                self.number(*minor);
+                encoder.number(*major);
+                encoder.number(*minor);
             }
             Content::Fifo | Content::Free => {}
         }
-    }
-
-    fn path(&mut self, path: &[u8]) {
-        let shared = self.previous.iter().zip(path).take_while(|(a, b)| a == b).count();
-        self.number(u32::try_from(shared).unwrap_or(u32::MAX));
-        self.text(path.get(shared..).unwrap_or_default());
-        self.previous.clear();
-        self.previous.extend_from_slice(path);
-    }
-
-    fn number(&mut self, number: u32) {
-        self.bytes.extend_from_slice(&number.to_le_bytes());
-    }
-
-    fn text(&mut self, text: &[u8]) {
-        self.number(u32::try_from(text.len()).unwrap_or(u32::MAX));
-        self.bytes.extend_from_slice(text);
     }
 }
 

@@ -1,15 +1,19 @@
 //! Whether a tree is still what its seal says. Nothing is changed, nothing is followed, no FIFO or device is opened.
 
 use std::collections::{BTreeSet, HashMap};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::attributes::{hash_xattrs, mtime_of};
 use super::entry::OwnedXattr;
+use super::facts::Facts;
 use super::seal::{Record, RecordKind, Seal};
+use super::stamps::Stamps;
+use super::survey::{Look, survey};
 
 /// How closely to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +64,9 @@ pub enum Problem {
     /// Names of one file are now names of several.
     #[error("is no longer the same file as under its other names")]
     Links,
+    /// Another change time: it was written to, linked, or given attributes, even if they are the old ones again.
+    #[error("was written to or changed since it was extracted")]
+    Written,
     /// Other contents.
     #[error("has other contents")]
     Contents,
@@ -95,7 +102,7 @@ pub fn verify(tree: &Path, seal: &Seal, depth: Depth) -> Vec<Finding> {
         let entered = if record.path.is_empty() {
             verifier.root(tree, &record)
         } else {
-            let (parent, name) = split(record.path);
+            let (parent, name) = super::path::split(record.path);
             while let Some(done) = levels.pop_if(|level| level.path != parent) {
                 verifier.leave(done);
             }
@@ -116,15 +123,24 @@ pub fn verify(tree: &Path, seal: &Seal, depth: Depth) -> Vec<Finding> {
     verifier.findings
 }
 
-fn is_below(path: &[u8], folder: &[u8]) -> bool {
-    folder.is_empty() || path.strip_prefix(folder).is_some_and(|rest| rest.first() == Some(&b'/'))
+/// Compares names, kinds, modes, owners and stamps: what [`Depth::Full`] sees of contents without reading any, as long as nobody
+/// wrote to the disk past the file system.
+pub fn verify_stamps(tree: &Path, seal: &Seal, stamps: &Stamps) -> Vec<Finding> {
+    let Some(facts) = Facts::new(seal, Some(stamps.clone())) else { return verify(tree, seal, Depth::Full) };
+    let survey = survey(tree, &facts, Look::Report, b"", &AtomicBool::new(false));
+    let deviations = survey.deviations.iter();
+    let mut findings: Vec<Finding> = deviations
+        .map(|(&record, deviation)| Finding { path: facts.path(record).to_vec(), problem: deviation.problem })
+        .collect();
+    findings.extend(survey.extras.iter().map(|(directory, name)| Finding {
+        path: super::path::join(facts.path(*directory), name),
+        problem: Problem::Extra,
+    }));
+    findings
 }
 
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|&byte| byte == b'/') {
-        Some(at) => (path.get(..at).unwrap_or_default(), path.get(at + 1..).unwrap_or_default()),
-        None => (&[], path),
-    }
+fn is_below(path: &[u8], folder: &[u8]) -> bool {
+    folder.is_empty() || path.strip_prefix(folder).is_some_and(|rest| rest.first() == Some(&b'/'))
 }
 
 /// Opens without following, waiting, or changing the access time more than needed.
@@ -200,7 +216,7 @@ impl Verifier {
                     self.find(record.path, Problem::Size);
                 } else if self.depth == Depth::Full {
                     let fd = rustix::fs::openat(parent, name, READ, Mode::empty())?;
-                    if self.hash(&fd)? != hash {
+                    if hash_file(fd.as_fd(), &mut self.buffer)? != hash {
                         self.find(record.path, Problem::Contents);
                     }
                     self.xattrs(&fd, record)?;
@@ -278,23 +294,8 @@ impl Verifier {
         group == 0 || *self.groups.entry(group).or_insert(identity) == identity
     }
 
-    fn hash(&mut self, fd: &OwnedFd) -> Result<[u8; 32], Errno> {
-        self.buffer.resize(256 << 10, 0);
-        let mut hasher = blake3::Hasher::new();
-        loop {
-            match rustix::io::read(fd, &mut self.buffer) {
-                Ok(0) => return Ok(*hasher.finalize().as_bytes()),
-                Ok(count) => {
-                    hasher.update(self.buffer.get(..count).unwrap_or_default());
-                }
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
-    }
-
     fn xattrs(&mut self, fd: &OwnedFd, record: &Record<'_>) -> Result<(), Errno> {
-        let found = match list_xattrs(fd) {
+        let found = match list_xattrs(fd.as_fd()) {
             Err(Errno::OPNOTSUPP) => Vec::new(),
             other => other?,
         };
@@ -320,8 +321,24 @@ fn is_of_kind(kind: RecordKind<'_>, stat: &Stat) -> bool {
     }
 }
 
+/// BLAKE3 of what an open file holds.
+pub(super) fn hash_file(fd: BorrowedFd<'_>, buffer: &mut Vec<u8>) -> Result<[u8; 32], Errno> {
+    buffer.resize(256 << 10, 0);
+    let mut hasher = blake3::Hasher::new();
+    loop {
+        match rustix::io::read(fd, &mut *buffer) {
+            Ok(0) => return Ok(*hasher.finalize().as_bytes()),
+            Ok(count) => {
+                hasher.update(buffer.get(..count).unwrap_or_default());
+            }
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
 /// Names and values, sorted by name.
-fn list_xattrs(fd: &OwnedFd) -> Result<Vec<OwnedXattr>, Errno> {
+pub(super) fn list_xattrs(fd: BorrowedFd<'_>) -> Result<Vec<OwnedXattr>, Errno> {
     let mut names = vec![0; rustix::fs::flistxattr_query(fd)?];
     let length = rustix::fs::flistxattr(fd, &mut names[..])?;
     names.truncate(length);

@@ -32,6 +32,30 @@ pub struct Warning {
     pub count: u64,
 }
 
+impl WarningKind {
+    /// By which it is stored.
+    pub(super) const fn code(self) -> u8 {
+        match self {
+            Self::OwnerKept => b'o',
+            Self::XattrRefused => b'x',
+            Self::OverlayMarker => b'm',
+            Self::DeviceSkipped => b'd',
+            Self::TrailingData => b't',
+        }
+    }
+
+    pub(super) const fn from_code(code: u8) -> Option<Self> {
+        Some(match code {
+            b'o' => Self::OwnerKept,
+            b'x' => Self::XattrRefused,
+            b'm' => Self::OverlayMarker,
+            b'd' => Self::DeviceSkipped,
+            b't' => Self::TrailingData,
+            _ => return None,
+        })
+    }
+}
+
 impl fmt::Display for WarningKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -58,6 +82,13 @@ pub(super) struct Warnings(BTreeMap<WarningKind, Warning>);
 impl Warnings {
     pub(super) fn add(&mut self, kind: WarningKind, path: &[u8]) {
         self.0.entry(kind).or_insert_with(|| Warning { kind, first: quote(path), count: 0 }).count += 1;
+    }
+
+    /// Those that were met elsewhere, later.
+    pub(super) fn merge(&mut self, others: impl IntoIterator<Item = Warning>) {
+        for Warning { kind, first, count } in others {
+            self.0.entry(kind).or_insert(Warning { kind, first, count: 0 }).count += count;
+        }
     }
 
     pub(super) fn into_vec(self) -> Vec<Warning> {

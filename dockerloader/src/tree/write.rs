@@ -39,6 +39,18 @@ pub(super) struct Writer {
 impl Writer {
     /// The empty directory at `root`.
     pub(super) fn new(root: &Path) -> Result<Self, Error> {
+        let writer = Self::existing(root)?;
+        let about = |errno: Errno| failed("list", b"", errno);
+        for entry in Dir::read_from(&writer.root).map_err(about)? {
+            if !matches!(entry.map_err(about)?.file_name().to_bytes(), b"." | b"..") {
+                return Err(Error::NotEmpty);
+            }
+        }
+        Ok(writer)
+    }
+
+    /// The directory at `root`, whatever is in it.
+    pub(super) fn existing(root: &Path) -> Result<Self, Error> {
         let about = |errno: Errno| Error::Disk {
             operation: "open",
             path: root.display().to_string(),
@@ -46,11 +58,6 @@ impl Writer {
         };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = rustix::fs::open(root, flags, Mode::empty()).map_err(about)?;
-        for entry in Dir::read_from(&fd).map_err(about)? {
-            if !matches!(entry.map_err(about)?.file_name().to_bytes(), b"." | b"..") {
-                return Err(Error::NotEmpty);
-            }
-        }
         Ok(Self { root: Arc::new(fd), open: HashMap::new(), uses: 0 })
     }
 

@@ -244,7 +244,7 @@ fn a_clean_up_keeps_what_is_named_and_removes_the_rest() {
     let stray = fixtures::sha256(b"stray");
     fs::write(scene.place.storage("blobs").join(&stray), "stray").unwrap();
     fs::write(scene.place.storage("blobs").join(format!("partial-{stray}")), "str").unwrap();
-    let done = scene.run(&["gc", "--json"]);
+    let done = scene.run(&["gc", "--all", "--json"]);
     assert_eq!(done.code, Some(0), "{}", done.all());
     let mut kept = vec![v1.clone(), v2.clone(), v3.digest.clone()];
     kept.sort();

@@ -5,6 +5,7 @@ use super::{
     next_run,
 };
 use crate::control::Reply;
+use crate::slots::VerdictKind;
 use crate::status::Check;
 
 impl Machine {
@@ -76,6 +77,12 @@ impl Machine {
             actions.push(Action::Reply(token, reply(outcome)));
         }
         let staged = matches!(outcome, Outcome::Staged(_));
+        if let Outcome::Staged(digest) = outcome
+            && let Err(why) = ground.prepare(digest)
+        {
+            // Now, while nobody waits for it. If it still can't be mounted when it is to be tried, it is restored then.
+            tracing::warn!(event = "unmountable", %digest, "{why}");
+        }
         match &self.phase {
             Phase::Installing { .. } if staged => {
                 self.clean_up_wanted = true;
@@ -100,7 +107,7 @@ impl Machine {
                 } else {
                     let version = version.clone();
                     let slots = ground.slots();
-                    self.start(now, version, false, &slots, actions);
+                    self.start(now, version, false, &slots, ground, actions);
                 }
             }
             Phase::BackOff { .. } if staged => {
@@ -141,6 +148,10 @@ impl Machine {
         actions: &mut Vec<Action>,
     ) {
         self.restored = Some(digest);
+        if ground.slots().attempting.digest() == Some(digest) {
+            self.trial_restored(now, outcome, ground, actions);
+            return;
+        }
         let cause = match self.phase {
             Phase::Restoring { cause, .. } => cause,
             _ => exit::NOT_THERE,
@@ -158,7 +169,7 @@ impl Machine {
             Ok(NextRun::Current(version)) if version.digest != digest => {
                 tracing::warn!(event = "roll_back", from = %digest, to = %version.digest, "running the previous version");
                 let slots = ground.slots();
-                self.start(now, version, false, &slots, actions);
+                self.start(now, version, false, &slots, ground, actions);
             }
             Err(error) => {
                 tracing::error!(event = "settle_failed", "{error}");
@@ -174,6 +185,27 @@ impl Machine {
                 self.leave(cause.code(), actions);
             }
         }
+    }
+
+    /// The version that is to be tried was restored before it could begin. That spent no attempt, and that it failed says
+    /// nothing about the version (I5).
+    fn trial_restored(
+        &mut self,
+        now: Millis,
+        outcome: &Outcome,
+        ground: &mut dyn Ground,
+        actions: &mut Vec<Action>,
+    ) {
+        let event = if *outcome == Outcome::Done {
+            Event::TrialStopped
+        } else {
+            let reason = format!("its tree could not be rebuilt: {}", describe(outcome).1);
+            Event::TrialFailed { kind: VerdictKind::Environment, reason, output: Vec::new() }
+        };
+        if let Err(error) = ground.act(&event) {
+            tracing::error!(event = "settle_failed", "{error}");
+        }
+        self.choose(now, false, ground, actions);
     }
 
     /// A look that came to the same as the last one is not written to disk again: polls must not wear out a flash chip.

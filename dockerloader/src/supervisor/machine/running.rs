@@ -50,7 +50,7 @@ impl Machine {
             Phase::LookingFirst { version, until } if *until <= now => {
                 let version = version.clone();
                 let slots = ground.slots();
-                self.start(now, version, false, &slots, actions);
+                self.start(now, version, false, &slots, ground, actions);
             }
             Phase::BackOff { until } if *until <= now => self.choose(now, false, ground, actions),
             Phase::Running(run) => {

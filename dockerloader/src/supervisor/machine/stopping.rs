@@ -114,7 +114,7 @@ impl Machine {
                 tracing::error!(event = "settle_failed", digest = %run.version.digest, "{why}; {error}");
                 let slots = ground.slots();
                 match slots.current.version() {
-                    Some(version) => self.start(now, version.clone(), false, &slots, actions),
+                    Some(version) => self.start(now, version.clone(), false, &slots, ground, actions),
                     None => self.leave(exit::DATA_DIRECTORY, actions),
                 }
             }
@@ -125,7 +125,7 @@ impl Machine {
     fn asked_for_restart(&mut self, now: Millis, ground: &mut dyn Ground, actions: &mut Vec<Action>) {
         let (slots, next) = Self::settle(ground);
         if let NextRun::Trial(version) = next {
-            self.start(now, version, true, &slots, actions);
+            self.start(now, version, true, &slots, ground, actions);
             return;
         }
         let pause = Self::pause(self.pauses);

@@ -9,6 +9,9 @@ struct Memory {
     /// Every write fails, as on a full disk.
     full: bool,
     out_of_memory: bool,
+    /// Versions that can't be mounted.
+    unmountable: Vec<Digest>,
+    prepared: Vec<Digest>,
 }
 
 impl Ground for Memory {
@@ -26,6 +29,11 @@ impl Ground for Memory {
 
     fn slots(&mut self) -> Slots {
         self.slots.clone()
+    }
+
+    fn prepare(&mut self, version: &Digest) -> Result<(), String> {
+        self.prepared.push(*version);
+        if self.unmountable.contains(version) { Err("not permitted".to_owned()) } else { Ok(()) }
     }
 
     fn output(&mut self) -> Vec<String> {
@@ -134,6 +142,70 @@ fn the_first_install_is_no_trial() {
     let actions = bench.on(Input::HelperDone(Outcome::Staged(digest('a'))));
     assert_eq!(actions, [start('a', false), Action::StartHelper(Helper::CleanUp)]);
     assert_eq!(bench.ground.slots.current, version('a'));
+}
+
+/// Takes away what keeps `letter` from being mounted, as a restored tree does.
+fn restore(bench: &mut Bench, letter: char) -> Vec<Action> {
+    bench.ground.unmountable.retain(|version| *version != digest(letter));
+    bench.on(Input::HelperDone(Outcome::Done))
+}
+
+#[test]
+fn a_version_that_can_not_be_mounted_is_restored_before_it_starts() {
+    let mut bench = Bench::new(|_, slots| slots.current = version('a'));
+    bench.ground.unmountable = vec![digest('a')];
+    assert_eq!(bench.on(Input::Begin), [Action::StartHelper(Helper::Restore(digest('a')))]);
+    assert_eq!(restore(&mut bench, 'a'), [start('a', false)]);
+    assert!(bench.ground.slots.memory.crashes.is_none());
+}
+
+#[test]
+fn a_trial_that_can_not_be_mounted_spends_no_attempt_and_is_not_judged() {
+    let mut bench = Bench::new(|_, slots| slots.current = version('a'));
+    bench.on(Input::Begin);
+    bench.ground.slots.attempt = version('b');
+    bench.ground.unmountable = vec![digest('b')];
+    assert_eq!(bench.ends(Exit::Code(42)), [Action::StartHelper(Helper::Restore(digest('b')))]);
+    assert_eq!(restore(&mut bench, 'b'), [start('b', true)]);
+    assert_eq!(bench.ground.slots.memory.trial.as_ref().unwrap().attempts, 1);
+    assert!(bench.verdict('b').is_none());
+}
+
+#[test]
+fn a_trial_that_can_be_neither_mounted_nor_restored_is_put_off_and_the_old_version_runs() {
+    let mut bench = Bench::new(|_, slots| slots.current = version('a'));
+    bench.on(Input::Begin);
+    bench.ground.slots.attempt = version('b');
+    bench.ground.unmountable = vec![digest('b')];
+    bench.ends(Exit::Code(42));
+    let failed = Outcome::Failed { error: "blob is missing".to_owned(), remedy: Remedy::Corrupt };
+    assert_eq!(bench.on(Input::HelperDone(failed)), [start('a', false)]);
+    assert_eq!(bench.verdict('b').unwrap().kind, VerdictKind::Environment);
+}
+
+#[test]
+fn a_version_that_can_be_neither_mounted_nor_restored_gives_way_to_the_one_before() {
+    let mut bench = Bench::new(|_, slots| {
+        slots.current = version('b');
+        slots.previous = version('a');
+    });
+    bench.ground.unmountable = vec![digest('b')];
+    bench.on(Input::Begin);
+    let failed = Outcome::Failed { error: "blob is missing".to_owned(), remedy: Remedy::Corrupt };
+    assert_eq!(bench.on(Input::HelperDone(failed)), [start('a', false)]);
+    assert_eq!(bench.ground.slots.current, version('a'));
+}
+
+#[test]
+fn what_is_staged_is_mounted_before_the_old_version_stops() {
+    let mut bench = Bench::new(|_, slots| slots.current = version('a'));
+    bench.on(Input::Begin);
+    bench.on(Input::Check(1));
+    bench.ground.slots.attempt = version('b');
+    bench.ground.prepared.clear();
+    bench.on(Input::HelperDone(Outcome::Staged(digest('b'))));
+    assert_eq!(bench.ground.prepared, [digest('b')]);
+    assert_eq!(bench.phase(), "running");
 }
 
 #[test]

@@ -1,0 +1,154 @@
+//! What a new version's tree is made from: [`choose`] decides by what is there, purely.
+
+use crate::digest::Digest;
+use crate::volume::Method;
+
+/// A tree that is on disk with what is needed to change it into another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Known {
+    /// The version that it is, or was.
+    pub(super) digest: Digest,
+    /// Bytes of all its files.
+    pub(super) bytes: u64,
+}
+
+/// A layer of the version that is to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LayerFacts {
+    /// Bytes of its blob.
+    pub(super) size: u64,
+    /// Its blob and its index are there: what it does to a tree is known without reading it.
+    pub(super) unchanged: bool,
+}
+
+/// All that the choice depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Facts {
+    /// How trees are made on this volume; `None` to extract them all.
+    pub(super) method: Option<Method>,
+    /// The spare tree.
+    pub(super) spare: Option<Known>,
+    /// The version that runs, or would run.
+    pub(super) current: Option<Digest>,
+    /// Its tree, if that can be built upon as it is: a subvolume for a snapshot, frozen directories for an overlay.
+    pub(super) current_base: Option<Known>,
+    /// The layers, lowest first.
+    pub(super) layers: Vec<LayerFacts>,
+}
+
+/// How a tree is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Plan {
+    /// From its layers alone.
+    Extract,
+    /// From what is there and the layers that changed.
+    Update {
+        /// What the tree begins as.
+        base: Base,
+        /// A version whose files may be read for what the base lacks.
+        contents: Option<Digest>,
+    },
+}
+
+/// What a tree begins as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Base {
+    /// An empty directory.
+    Empty,
+    /// The spare tree, which is used up.
+    Spare(Digest),
+    /// A snapshot of the current version's tree, or an overlay over it.
+    Current(Digest),
+}
+
+/// One part in this many of the layers has to be unchanged for a tree that begins empty: else extraction is as cheap.
+const WORTHWHILE: u64 = 10;
+
+/// An image whose blobs are this many times as large as all files of a base is another program: nothing is found in the base
+/// that would be worth looking through it.
+const UNLIKE: u64 = 4;
+
+/// Decides how the tree is made.
+pub(super) fn choose(facts: &Facts) -> Plan {
+    let Some(method) = facts.method else { return Plan::Extract };
+    let total: u64 = facts.layers.iter().map(|layer| layer.size).sum();
+    let unchanged: u64 = facts.layers.iter().filter(|layer| layer.unchanged).map(|layer| layer.size).sum();
+    let alike = |known: &Known| unchanged > 0 || total <= known.bytes.saturating_mul(UNLIKE);
+    // All that the current version has is in the base already.
+    let upon = |current: Known| Plan::Update { base: Base::Current(current.digest), contents: None };
+    let instead = |spare: Known| Plan::Update { base: Base::Spare(spare.digest), contents: facts.current };
+    let worthwhile =
+        facts.current.is_some() && unchanged > 0 && unchanged.saturating_mul(WORTHWHILE) >= total;
+    let empty =
+        if worthwhile { Plan::Update { base: Base::Empty, contents: facts.current } } else { Plan::Extract };
+    match method {
+        Method::Snapshot => facts.current_base.filter(alike).map_or(Plan::Extract, upon),
+        // A stack that is deep enough, or none yet: the files are those of the current version all the same.
+        Method::Overlay => facts.current_base.filter(alike).map_or(empty, upon),
+        Method::Reflink | Method::Copy => facts.spare.filter(alike).map_or(empty, instead),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPARE: Digest = Digest::from_bytes([1; 32]);
+    const CURRENT: Digest = Digest::from_bytes([2; 32]);
+
+    /// `c s600 300+ 30`: there are a current version and a spare tree with files of 600 bytes; an unchanged layer of 300 bytes, a changed one of 30.
+    fn facts(method: Option<Method>, text: &str) -> Facts {
+        let mut facts = Facts { method, spare: None, current: None, current_base: None, layers: Vec::new() };
+        for word in text.split_whitespace() {
+            let number = word.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap();
+            match word.as_bytes()[0] {
+                b's' => facts.spare = Some(Known { digest: SPARE, bytes: number }),
+                b'c' => facts.current = Some(CURRENT),
+                b'b' => {
+                    facts.current = Some(CURRENT);
+                    facts.current_base = Some(Known { digest: CURRENT, bytes: number });
+                }
+                _ => facts.layers.push(LayerFacts { size: number, unchanged: word.ends_with('+') }),
+            }
+        }
+        facts
+    }
+
+    #[test]
+    fn a_tree_is_made_from_what_is_there_where_that_is_cheaper() {
+        let update = |base, contents: Option<Digest>| Plan::Update { base, contents };
+        let (from_spare, from_current) = (Base::Spare(SPARE), Base::Current(CURRENT));
+        for (method, there, plan) in [
+            // The first version.
+            (Some(Method::Copy), "300 30", Plan::Extract),
+            (Some(Method::Snapshot), "300 30", Plan::Extract),
+            // A changed top layer, without and with a spare tree.
+            (Some(Method::Copy), "c 300+ 30", update(Base::Empty, Some(CURRENT))),
+            (Some(Method::Reflink), "c 300+ 30", update(Base::Empty, Some(CURRENT))),
+            (Some(Method::Copy), "c s590 300+ 30", update(from_spare, Some(CURRENT))),
+            (Some(Method::Copy), "s590 300+ 30", update(from_spare, None)),
+            // One layer, built anew: no layer is the same, but most files of the spare tree are.
+            (Some(Method::Copy), "c s590 300", update(from_spare, Some(CURRENT))),
+            (Some(Method::Copy), "c 300", Plan::Extract),
+            // Hardly anything is shared.
+            (Some(Method::Copy), "c 30+ 270", update(Base::Empty, Some(CURRENT))),
+            (Some(Method::Copy), "c 30+ 271", Plan::Extract),
+            // Unchanged, but nobody has the files.
+            (Some(Method::Copy), "300+ 30", Plan::Extract),
+            // Another program altogether.
+            (Some(Method::Copy), "c s10 41", Plan::Extract),
+            (Some(Method::Copy), "c s10 41 1+", update(from_spare, Some(CURRENT))),
+            (Some(Method::Snapshot), "b10 41", Plan::Extract),
+            // The current version's tree as the base, if it can be one.
+            (Some(Method::Snapshot), "b600 300", update(from_current, None)),
+            (Some(Method::Overlay), "b600 300+ 30", update(from_current, None)),
+            (Some(Method::Snapshot), "c 300+ 30", Plan::Extract),
+            (Some(Method::Overlay), "c s600 300+ 30", update(Base::Empty, Some(CURRENT))),
+            (Some(Method::Overlay), "b10 41", Plan::Extract),
+            // Told to.
+            (None, "c s600 300+ 30", Plan::Extract),
+        ] {
+            assert_eq!(choose(&facts(method, there)), plan, "{method:?}: {there}");
+        }
+    }
+}

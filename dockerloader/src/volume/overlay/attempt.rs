@@ -1,0 +1,98 @@
+//! Whether the data volume can carry overlays: found out by making one and doing in it what an update does.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::Path;
+
+use super::error::in_words;
+use super::leftovers;
+use super::mount::{self, Upper};
+use crate::disk::{Disk as _, RealDisk};
+use crate::layout::Layout;
+use crate::remedy::Remedy;
+
+/// Where it is tried.
+const NAME: &str = "tmp-overlay";
+
+/// Why versions can't be overlays here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Unsupported {
+    /// In words.
+    pub reason: String,
+}
+
+impl Unsupported {
+    /// What to do about it: another method, or other rights.
+    pub const fn remedy(&self) -> Remedy {
+        Remedy::Local
+    }
+}
+
+/// Whether versions can be overlays on this data volume. Whatever was tried is gone afterwards.
+///
+/// # Errors
+/// Why not.
+pub fn supported(layout: &Layout) -> Result<(), Unsupported> {
+    let directory = layout.storage().join(NAME);
+    let tried = attempt(&directory);
+    // What was found out counts for more than what is left, which the next attempt removes.
+    let _ = clear(&directory);
+    tried.map_err(|reason| Unsupported { reason })
+}
+
+fn clear(directory: &Path) -> Result<(), super::Error> {
+    leftovers::remove(&directory.join("merged"))?;
+    leftovers::remove(directory)
+}
+
+fn attempt(directory: &Path) -> Result<(), String> {
+    clear(directory).map_err(|error| error.to_string())?;
+    let path = |name: &str| directory.join(name);
+    let plain = |error: io::Error| error.to_string();
+    for name in ["lower/directory", "other", "upper", "work", "merged"] {
+        RealDisk.create_directories(&path(name)).map_err(plain)?;
+    }
+    for name in ["lower/file", "lower/kept", "lower/directory/inside"] {
+        File::create_new(path(name)).map_err(plain)?;
+    }
+    let (merged, upper, work) = (path("merged"), path("upper"), path("work"));
+    let lower = [path("lower"), path("other")];
+    mount::overlay(&merged, &lower, Some(Upper { upper: &upper, work: &work }))
+        .map_err(|error| in_words(&error))?;
+    change(&merged).map_err(|error| format!("the overlay can't be changed: {error}"))?;
+    mount::release(&merged).map_err(|error| format!("the overlay can't be unmounted: {error}"))?;
+    look(&upper).map_err(|error| format!("the overlay does not keep what was changed: {error}"))?;
+    // As a version that is looked at: two layers, one of them with what was changed.
+    mount::overlay(&merged, &[path("lower"), upper], None).map_err(|error| in_words(&error))?;
+    let seen = RealDisk.list(&merged.join("directory")).map_err(plain)?;
+    if seen.is_empty() && !merged.join("file").exists() && merged.join("renamed").exists() {
+        Ok(())
+    } else {
+        Err("a frozen overlay shows something else than what was written".to_owned())
+    }
+}
+
+/// What an update does: removes, replaces a directory, renames into place.
+fn change(merged: &Path) -> io::Result<()> {
+    RealDisk.remove_file(&merged.join("file"))?;
+    RealDisk.remove_tree(&merged.join("directory"))?;
+    RealDisk.create_directories(&merged.join("directory"))?;
+    File::create_new(merged.join("new"))?;
+    RealDisk.rename(&merged.join("new"), &merged.join("renamed"))?;
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o640);
+    std::fs::set_permissions(merged.join("kept"), mode)
+}
+
+/// Whether whiteouts are there, and directories are marked as new.
+fn look(upper: &Path) -> io::Result<()> {
+    let file = std::fs::symlink_metadata(upper.join("file"))?;
+    let mark = mount::xattr(&upper.join("directory"), OsStr::new("trusted.overlay.opaque"))?;
+    if file.file_type().is_char_device() && file.rdev() == 0 && mark.as_deref() == Some(b"y") {
+        Ok(())
+    } else {
+        Err(io::Error::other("no whiteout, or no mark on a directory that was made anew"))
+    }
+}
