@@ -113,13 +113,19 @@ impl Tool for Ours {
         )))
     }
 
-    /// The tree of the staged version, else of the current one.
+    /// The tree of the staged version, else of the current one; under overlay it is not mounted, but frozen.
     fn tree(&self) -> Option<PathBuf> {
         let link = ["entrypoint-attempt", "entrypoint"]
             .iter()
             .find_map(|slot| std::fs::read_link(self.slot(slot)).ok())?;
-        let trees = self.data.join("dockerloader/storage/v1/extracted");
-        let version = link.strip_prefix(&trees).ok()?.components().next()?;
-        Some(trees.join(version))
+        let storage = self.slot("storage/v1");
+        let version = link.strip_prefix(storage.join("extracted")).ok()?.components().next()?;
+        let tree = storage.join("extracted").join(version);
+        let entries = |directory: &Path| std::fs::read_dir(directory).into_iter().flatten().flatten();
+        if entries(&tree).next().is_some() {
+            return Some(tree);
+        }
+        let frozen = storage.join("frozen");
+        entries(&frozen).next().map(|_| frozen)
     }
 }
