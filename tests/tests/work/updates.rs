@@ -5,6 +5,7 @@ use fixtures::registry::Kind;
 
 use crate::ceilings::hold;
 use crate::scene::{Scene, changed_files, files, succeed, written_by};
+use crate::strace;
 
 #[test]
 fn requests_when_nothing_changed() {
@@ -54,4 +55,26 @@ fn bytes_written_for_each_byte_that_changed() {
     let rest = written as f64 - scene.bytes_asked_for() as f64;
     let changed = (CHANGED * LENGTH as u64) as f64;
     hold("bytes written by an update of 1 % of a layer, for each byte that changed", rest / changed);
+}
+
+/// Nothing is opened that needn't be: a thousand files more that stay cost a thousand looks.
+#[test]
+fn system_calls_for_each_file_that_stays() {
+    let count = |number: u64| {
+        let scene = Scene::new();
+        let publish = |build: u64| {
+            let top = Layer::new().file("app/program", 0o755, &noise(1_000_000 + build, 10_000));
+            scene.publish(vec![files(number, 100), top]);
+        };
+        for build in 0..3 {
+            publish(build);
+            scene.install();
+        }
+        publish(3);
+        let summary = scene.ground.data().join("strace");
+        succeed(&mut scene.pull(Some(strace::counting(&summary)?)));
+        Some(strace::total(&std::fs::read_to_string(summary).expect("strace's summary")))
+    };
+    let (Some(few), Some(many)) = (count(500), count(1_500)) else { return };
+    hold("system calls of an update for each file that stays as it is", (many as f64 - few as f64) / 1_000.0);
 }

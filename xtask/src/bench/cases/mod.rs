@@ -6,6 +6,7 @@ mod resume;
 mod unchanged;
 mod update;
 
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
@@ -113,7 +114,13 @@ impl Case {
     fn chain(&self, bench: &Bench, versions: u64) -> Result<Chain> {
         let scale = if bench.quick { Scale::Tiny } else { self.scale };
         let chain = bench.works.chain(self.recipe, scale, versions)?;
-        if self.chunked { bench.chunked(&chain) } else { Ok(chain) }
+        let chain = if self.chunked { bench.chunked(&chain)? } else { chain };
+        // Nobody shall be the first who reads them from the disk.
+        for blob in chain.versions.iter().flat_map(|image| &image.blobs) {
+            let read = File::open(blob).and_then(|mut file| std::io::copy(&mut file, &mut std::io::sink()));
+            read.context(format_args!("read {}", blob.display()))?;
+        }
+        Ok(chain)
     }
 
     fn link(&self, bench: &Bench) -> Result<Option<Link>> {
