@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::follow::Abandoned;
 use super::space::Full;
 use crate::digest::Digest;
 use crate::disk;
@@ -25,6 +26,9 @@ pub enum Error {
         /// What was found.
         problem: String,
     },
+    /// The blob was read while it came in, and its download came to no good end.
+    #[error(transparent)]
+    Abandoned(Abandoned),
     /// No room.
     #[error(transparent)]
     Full(Full),
@@ -45,6 +49,7 @@ impl Error {
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Absent { .. } | Self::Corrupt { .. } => Remedy::Corrupt,
+            Self::Abandoned(_) => Remedy::Retry,
             Self::Full(full) => full.remedy(),
             Self::Io { source, .. } => Remedy::of_io(source),
         }

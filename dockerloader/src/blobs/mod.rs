@@ -5,16 +5,23 @@
 
 mod error;
 
+pub mod spans;
+
+mod gaps;
+
+mod follow;
+
 mod partial;
 
 pub mod space;
 
 pub use error::Error;
-pub use partial::Partial;
+pub use follow::{Abandoned, Arrival, Follow};
+pub use partial::{CHUNK, Partial, Verified};
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -51,10 +58,16 @@ impl Blobs {
         std::fs::symlink_metadata(self.path(digest)).is_ok_and(|found| found.is_file() && found.len() == size)
     }
 
-    /// Bytes that an earlier download of this blob left; not verified.
+    /// Bytes that an earlier download of this blob left; not verified, and as the file system counts them where there are
+    /// holes between them.
     pub fn partial_bytes(&self, digest: &Digest) -> u64 {
-        std::fs::symlink_metadata(self.partial_path(digest))
-            .map_or(0, |found| if found.is_file() { found.len() } else { 0 })
+        let found = std::fs::symlink_metadata(self.partial_path(digest));
+        found.map_or(
+            0,
+            |found| {
+                if found.is_file() { found.len().min(found.blocks().saturating_mul(512)) } else { 0 }
+            },
+        )
     }
 
     /// Opens a blob that [`Blobs::has`] it, without hashing it.
@@ -90,8 +103,8 @@ impl Blobs {
         Ok(file)
     }
 
-    /// Goes on with an earlier download of a blob, or begins one. What is there is hashed, not trusted: bytes of a wrong
-    /// prefix come to light in [`Partial::finish`].
+    /// Goes on with an earlier download of a blob, or begins one. What is there is hashed, not trusted: wrong bytes of an
+    /// earlier time come to light in [`Partial::verify`].
     ///
     /// The caller holds the store's lock, so that a blob has one writer.
     ///
@@ -113,6 +126,29 @@ impl Blobs {
             }
         }
         Partial::open(path.clone(), self.path(digest), *digest, size)
+    }
+
+    /// Gives verified blobs their names, and makes the names durable with one sync. `tree` says which file system was synced
+    /// just now, by whoever read the blobs to their ends before: a blob that was not read, or is elsewhere, is synced here.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::Io`].
+    pub fn name(&self, verified: &[Verified], tree: &Path) -> Result<(), Error> {
+        let failed = |action, path: &Path, source| Error::of_write(action, path.to_owned(), 0, source);
+        let device = |path: &Path| std::fs::symlink_metadata(path).map(|found| found.dev());
+        if verified.is_empty() {
+            return Ok(());
+        }
+        let here = device(&self.directory).map_err(|source| failed("look at", &self.directory, source))?;
+        let there = device(tree).map_err(|source| failed("look at", tree, source))?;
+        for blob in verified {
+            if here != there || !blob.arrival.was_read_whole() {
+                blob.sync()?;
+            }
+            let renamed = RealDisk.rename(&blob.path, &blob.final_path);
+            renamed.map_err(|source| failed("rename", &blob.path, source))?;
+        }
+        RealDisk.sync_directory(&self.directory).map_err(|source| failed("sync", &self.directory, source))
     }
 
     /// Puts in a blob whose bytes are in memory, such as a config. Nothing is done when it is there.

@@ -47,6 +47,8 @@ pub(super) enum Plan {
         base: Base,
         /// A version whose files may be read for what the base lacks.
         contents: Option<Digest>,
+        /// Whether all layers are read, also those that are known: no tree has the contents of some file.
+        read_all: bool,
     },
 }
 
@@ -59,6 +61,21 @@ pub(super) enum Base {
     Spare(Digest),
     /// A snapshot of the current version's tree, or an overlay over it.
     Current(Digest),
+}
+
+impl Plan {
+    /// The next best when nobody has the contents of some file: they are in a layer. Where the tree would begin empty, that is
+    /// the same as to extract.
+    pub(super) const fn reading_all(self) -> Self {
+        match self {
+            Self::Update { base: Base::Empty, .. } | Self::Update { read_all: true, .. } | Self::Extract => {
+                Self::Extract
+            }
+            Self::Update { base, contents, read_all: false } => {
+                Self::Update { base, contents, read_all: true }
+            }
+        }
+    }
 }
 
 /// One part in this many of the layers has to be unchanged for a tree that begins empty: else extraction is as cheap.
@@ -74,17 +91,16 @@ pub(super) fn choose(facts: &Facts) -> Plan {
     let total: u64 = facts.layers.iter().map(|layer| layer.size).sum();
     let unchanged: u64 = facts.layers.iter().filter(|layer| layer.unchanged).map(|layer| layer.size).sum();
     let alike = |known: &Known| unchanged > 0 || total <= known.bytes.saturating_mul(UNLIKE);
+    let from = |base, contents| Plan::Update { base, contents, read_all: false };
     // All that the current version has is in the base already.
-    let upon = |current: Known| Plan::Update { base: Base::Current(current.digest), contents: None };
-    let instead = |spare: Known| Plan::Update { base: Base::Spare(spare.digest), contents: facts.current };
+    let upon = |current: Known| from(Base::Current(current.digest), None);
+    let instead = |spare: Known| from(Base::Spare(spare.digest), facts.current);
     let worthwhile =
         facts.current.is_some() && unchanged > 0 && unchanged.saturating_mul(WORTHWHILE) >= total;
-    let empty =
-        if worthwhile { Plan::Update { base: Base::Empty, contents: facts.current } } else { Plan::Extract };
+    let empty = if worthwhile { from(Base::Empty, facts.current) } else { Plan::Extract };
     match method {
-        Method::Snapshot => facts.current_base.filter(alike).map_or(Plan::Extract, upon),
-        // A stack that is deep enough, or none yet: the files are those of the current version all the same.
-        Method::Overlay => facts.current_base.filter(alike).map_or(empty, upon),
+        // No subvolume, no stack, or one that is deep enough: the files are those of the current version all the same.
+        Method::Overlay | Method::Snapshot => facts.current_base.filter(alike).map_or(empty, upon),
         Method::Reflink | Method::Copy => facts.spare.filter(alike).map_or(empty, instead),
     }
 }
@@ -96,11 +112,12 @@ mod tests {
     const SPARE: Digest = Digest::from_bytes([1; 32]);
     const CURRENT: Digest = Digest::from_bytes([2; 32]);
 
-    /// `c s600 300+ 30`: there are a current version and a spare tree with files of 600 bytes; an unchanged layer of 300 bytes, a changed one of 30.
+    /// `c s600 300+ 30`: there are a current version and a spare tree with files of 600 bytes; an unchanged layer of
+    /// 300 bytes, a changed one of 30.
     fn facts(method: Option<Method>, text: &str) -> Facts {
         let mut facts = Facts { method, spare: None, current: None, current_base: None, layers: Vec::new() };
         for word in text.split_whitespace() {
-            let number = word.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap();
+            let number = word.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(0);
             match word.as_bytes()[0] {
                 b's' => facts.spare = Some(Known { digest: SPARE, bytes: number }),
                 b'c' => facts.current = Some(CURRENT),
@@ -115,8 +132,22 @@ mod tests {
     }
 
     #[test]
+    fn what_no_tree_has_is_read_from_the_layers() {
+        let update = |base, read_all| Plan::Update { base, contents: None, read_all };
+        for (plan, next) in [
+            (update(Base::Spare(SPARE), false), update(Base::Spare(SPARE), true)),
+            (update(Base::Current(CURRENT), false), update(Base::Current(CURRENT), true)),
+            (update(Base::Empty, false), Plan::Extract),
+            (update(Base::Spare(SPARE), true), Plan::Extract),
+            (Plan::Extract, Plan::Extract),
+        ] {
+            assert_eq!(plan.reading_all(), next);
+        }
+    }
+
+    #[test]
     fn a_tree_is_made_from_what_is_there_where_that_is_cheaper() {
-        let update = |base, contents: Option<Digest>| Plan::Update { base, contents };
+        let update = |base, contents: Option<Digest>| Plan::Update { base, contents, read_all: false };
         let (from_spare, from_current) = (Base::Spare(SPARE), Base::Current(CURRENT));
         for (method, there, plan) in [
             // The first version.
@@ -142,7 +173,7 @@ mod tests {
             // The current version's tree as the base, if it can be one.
             (Some(Method::Snapshot), "b600 300", update(from_current, None)),
             (Some(Method::Overlay), "b600 300+ 30", update(from_current, None)),
-            (Some(Method::Snapshot), "c 300+ 30", Plan::Extract),
+            (Some(Method::Snapshot), "c 300+ 30", update(Base::Empty, Some(CURRENT))),
             (Some(Method::Overlay), "c s600 300+ 30", update(Base::Empty, Some(CURRENT))),
             (Some(Method::Overlay), "b10 41", Plan::Extract),
             // Told to.

@@ -16,6 +16,7 @@ use crate::manifest::{Descriptor, Platform};
 use crate::progress::{Event, Progress};
 use crate::registry::Client;
 use crate::remedy::Remedy;
+use crate::tree;
 use crate::volume::{self, Method, spare};
 
 use super::base::{Base, Plan};
@@ -23,7 +24,7 @@ use super::content::Content;
 use super::download::Downloader;
 use super::resolved::Failure;
 use super::sources::{self, Sources};
-use super::{Error, ProgramError, Request, extract, install};
+use super::{Error, ProgramError, Request, alongside, extract, install};
 
 /// One pull that has something to bring.
 pub(super) struct Pull<'p> {
@@ -78,12 +79,20 @@ impl Pull<'_> {
         let result = loop {
             let result = self.fetch_and_install(content, by_index, &blobs, &sources, plan).await;
             match &result {
-                // A blob of an earlier time that turned out to be damaged was removed: it is fetched now.
-                Err(Error::Blob(blobs::Error::Corrupt { digest, .. }))
-                    if !fetched_again && !missing.contains(digest) =>
-                {
+                // A blob of an earlier time that turned out to be damaged was removed: it is fetched now. Or wrong bytes were
+                // read while they came in: what was fetched in their place is on disk.
+                Err(Error::Blob(error)) if !fetched_again && is_worth_another(error, &missing) => {
                     fetched_again = true;
                     (sources, plan) = look();
+                }
+                Err(Error::Tree { source: tree::Error::ContentsMissing { path }, .. })
+                    if plan != Plan::Extract =>
+                {
+                    tracing::info!(
+                        event = "contents_missing", digest = %content.digest,
+                        "all layers of version {} are read: no tree has the contents of {path}", content.digest.short()
+                    );
+                    plan = plan.reading_all();
                 }
                 // A tree that is there was no good beginning.
                 Err(error @ Error::Tree { .. }) if plan != Plan::Extract => {
@@ -176,7 +185,7 @@ impl Pull<'_> {
         let job = extract::Job::new(self.layout, content, &config, self.limits, progress, lock)?;
         let job = job.by(plan, sources);
         let tree = self.begin(&content.digest, sources.method, plan)?;
-        let made = extract::alongside(job, &downloader, content, tree.path()).await?;
+        let made = alongside::alongside(job, &downloader, content, tree.path()).await?;
         for warning in &made.extracted.warnings {
             tracing::warn!(event = "extraction_warning", digest = %content.digest, "{warning}");
         }
@@ -221,6 +230,15 @@ impl Pull<'_> {
                 install::Temporary::new(self.layout, version, method)
             }
         }
+    }
+}
+
+/// Whether the bytes that were wrong are other ones by now.
+fn is_worth_another(error: &blobs::Error, missing: &BTreeSet<Digest>) -> bool {
+    match error {
+        blobs::Error::Corrupt { digest, .. } => !missing.contains(digest),
+        blobs::Error::Abandoned(_) => true,
+        _ => false,
     }
 }
 

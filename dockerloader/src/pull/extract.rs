@@ -1,14 +1,12 @@
-//! Layers from the store into a tree, in the manifest's order, while later ones are still on their way.
+//! Layers from the store into a tree, in the manifest's order, while they and later ones are still on their way.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 
-use tokio::sync::oneshot;
-
-use crate::blobs::{self, Blobs};
+use crate::blobs::{self, Abandoned, Arrival, Blobs, Follow};
 use crate::digest::Digest;
 use crate::layout::Layout;
 use crate::limits::Limits;
@@ -24,7 +22,6 @@ use super::Error;
 use super::base::{Base, Plan};
 use super::content::Content;
 use super::donor::Donor;
-use super::download::Downloader;
 use super::sources::{self, Sealed, Sources};
 
 /// Bytes between two progress events, at least.
@@ -38,10 +35,19 @@ pub(super) struct Job {
     limits: Limits,
     progress: Arc<dyn Progress>,
     layout: Layout,
-    /// What the tree begins as, and a version whose files may be read for it; `None` to extract into an empty directory.
-    update: Option<(tree::Base, Option<Digest>)>,
+    /// `None` to extract into an empty directory.
+    update: Option<Start>,
     /// The thread may outlive a pull that was given up.
     _lock: Arc<StoreLock>,
+}
+
+/// What a tree that is not extracted begins as.
+struct Start {
+    base: tree::Base,
+    /// A version whose files may be read.
+    contents: Option<Digest>,
+    /// Whether layers that are known are read all the same.
+    read_all: bool,
 }
 
 /// What makes the tree.
@@ -115,66 +121,71 @@ impl Job {
         };
         self.update = match plan {
             Plan::Extract => None,
-            Plan::Update { base, contents } => {
+            Plan::Update { base, contents, read_all } => {
                 let base = match base {
                     Base::Empty => Some(tree::Base::empty()),
                     Base::Spare(_) => sealed(&sources.spare),
                     Base::Current(_) => sealed(&sources.base),
                 };
-                base.map(|base| (base, contents))
+                base.map(|base| Start { base, contents, read_all })
             }
         };
         self
     }
 }
 
-/// Makes the tree in the directory `root`. Layers that are known are not read. Those of the others whose blobs are not in `ready` are waited for; `wait` says when they
-/// are there, and ends when they won't be.
+/// Makes the tree in the directory `root`. Layers that are known are not read, unless all are to be. Those of the others whose
+/// blobs are not in `ready` are followed while they come in; `wait` says which of them have begun to, and ends when no
+/// more will.
 pub(super) fn run(
     job: &Job,
-    mut ready: BTreeSet<Digest>,
-    wait: &mpsc::Receiver<Digest>,
+    ready: &BTreeSet<Digest>,
+    wait: &mpsc::Receiver<Arrival>,
     root: &Path,
 ) -> Result<Tree, Error> {
     let mut digest = Digest::from_bytes([0; 32]);
     let at = |digest: Digest| move |source| explain(digest, source);
-    let silent = |_| {};
+    let quiet: fn(u64) = |_| {};
     let mut engine = match &job.update {
-        None => Engine::Extraction(Extraction::new(root, job.limits, silent).map_err(at(digest))?),
-        Some((base, _)) => {
-            Engine::Update(Update::new(root, base.clone(), job.limits, silent).map_err(at(digest))?)
+        None => Engine::Extraction(Extraction::new(root, job.limits, quiet).map_err(at(digest))?),
+        Some(Start { base, .. }) => {
+            Engine::Update(Update::new(root, base.clone(), job.limits, quiet).map_err(at(digest))?)
         }
     };
-    let mut indexes = Vec::new();
+    let (mut arrivals, mut indexes) = (BTreeMap::new(), Vec::new());
     for (layer, diff_id) in &job.layers {
         digest = layer.digest;
         if let Engine::Update(update) = &mut engine
             && ready.contains(&digest)
-            && let Some(index) = sources::layer_index(&job.layout, &digest, diff_id)
+            && let Some(index) = job.known(&digest, diff_id)
         {
             update.replay(&index).map_err(at(digest))?;
             continue;
         }
-        while !ready.contains(&digest) {
-            let gone =
-                |_| Error::io("extract", root.to_owned())(io::Error::other("the download was given up"));
-            ready.insert(wait.recv().map_err(gone)?);
-        }
-        let file = job.blobs.open(&digest, layer.size)?;
-        let reader = Counted { file, layer, progress: &*job.progress, done: 0, told: 0 };
+        let (source, arrival) = if ready.contains(&digest) {
+            (Source::Stored(job.blobs.open(&digest, layer.size)?), None)
+        } else {
+            let arrival = wait_for(&digest, &mut arrivals, wait)?;
+            (Source::Arriving(arrival.follow()), Some(arrival))
+        };
+        let reader = Counted { source, layer, progress: &*job.progress, done: 0, told: 0 };
         job.progress.event(Event::Extracting { digest, done: 0, total: layer.size });
         let applied = match &mut engine {
             Engine::Extraction(extraction) => extraction.apply(reader, Some(diff_id)),
             Engine::Update(update) => update.apply(reader, Some(diff_id)),
         };
-        let index = applied.map_err(|error| job.blame(layer, error))?;
+        let index = applied.map_err(|error| match arrival {
+            Some(arrival) if arrival.is_abandoned() => abandoned(digest),
+            Some(_) => explain(digest, error),
+            None => job.blame(layer, error),
+        })?;
         indexes.push((digest, index));
         job.progress.event(Event::Extracting { digest, done: layer.size, total: layer.size });
     }
     let finished = match engine {
         Engine::Extraction(extraction) => extraction.finish(),
         Engine::Update(update) => {
-            let version = job.update.as_ref().and_then(|(_, contents)| *contents);
+            let version = job.update.as_ref().and_then(|start| start.contents);
             match version.and_then(|version| Donor::new(&job.layout.tree(&version))) {
                 Some(donor) => update.finish(&donor),
                 None => update.finish(&NoContents),
@@ -185,7 +196,34 @@ pub(super) fn run(
     Ok(Tree { extracted, indexes })
 }
 
+/// Waits until a blob begins to come in. One that was begun anew takes the place of what came before.
+fn wait_for(
+    digest: &Digest,
+    arrivals: &mut BTreeMap<Digest, Arrival>,
+    wait: &mpsc::Receiver<Arrival>,
+) -> Result<Arrival, Error> {
+    loop {
+        arrivals.extend(wait.try_iter().map(|arrival| (*arrival.digest(), arrival)));
+        if let Some(arrival) = arrivals.get(digest) {
+            return Ok(arrival.clone());
+        }
+        let arrival = wait.recv().map_err(|_| abandoned(*digest))?;
+        arrivals.insert(*arrival.digest(), arrival);
+    }
+}
+
+/// What is said of bytes that did not come, or were wrong.
+pub(super) fn abandoned(digest: Digest) -> Error {
+    Error::Blob(blobs::Error::Abandoned(Abandoned { digest }))
+}
+
 impl Job {
+    /// What a layer does to a tree, if that is known and enough.
+    fn known(&self, blob: &Digest, diff_id: &Digest) -> Option<LayerIndex> {
+        let start = self.update.as_ref().filter(|start| !start.read_all);
+        start.and_then(|_| sources::layer_index(&self.layout, blob, diff_id))
+    }
+
     /// A layer that can't be read: the blob on disk may have been damaged since it was stored. It is hashed, and removed
     /// if that is so, to be fetched again.
     fn blame(&self, layer: &Descriptor, error: tree::Error) -> Error {
@@ -211,53 +249,15 @@ fn explain(digest: Digest, error: tree::Error) -> Error {
     }
 }
 
-/// Downloads what is missing while a thread of its own extracts what is there.
-pub(super) async fn alongside(
-    job: Job,
-    downloader: &Downloader<'_>,
-    content: &Content,
-    root: &Path,
-) -> Result<Tree, Error> {
-    let missing: Vec<&Descriptor> = content.missing(downloader.blobs).collect();
-    let absent: BTreeSet<Digest> = missing.iter().map(|blob| blob.digest).collect();
-    let layers = content.image.layers.iter().map(|layer| layer.descriptor.digest);
-    let present = layers.filter(|digest| !absent.contains(digest)).collect();
-    let (ready, wait) = mpsc::channel();
-    let (done, extracted) = oneshot::channel();
-    let died = || Error::io("extract", root.to_owned())(io::Error::other("the extracting thread died"));
-    let into = root.to_owned();
-    let thread = std::thread::Builder::new()
-        .name("extract".to_owned())
-        .spawn(move || done.send(run(&job, present, &wait, &into)).map_err(drop))
-        .map_err(Error::io("extract", root.to_owned()))?;
-    let mut extracted = std::pin::pin!(extracted);
-    let result = {
-        let downloads = downloader.fetch_all(missing.into_iter(), move |digest| {
-            // If the thread has ended, its own error is the one that counts.
-            let _ = ready.send(digest);
-        });
-        // Leaving this block drops the downloads, and with them the sender: a thread that waits goes on, to its end.
-        tokio::select! {
-            downloaded = downloads => downloaded.map(|()| None),
-            early = &mut extracted => Ok(Some(early)),
-        }
-    };
-    let result = match result {
-        Ok(None) => extracted.await.unwrap_or_else(|_| Err(died())),
-        Ok(Some(early)) => early.unwrap_or_else(|_| Err(died())),
-        Err(error) => {
-            // The tree is not to be removed under the thread's hands.
-            let _ = extracted.await;
-            Err(error)
-        }
-    };
-    let _ = thread.join();
-    result
+/// Where a blob is read.
+enum Source {
+    Stored(File),
+    Arriving(Follow),
 }
 
 /// Reads a blob and tells how far it came.
 struct Counted<'c> {
-    file: File,
+    source: Source,
     layer: &'c Descriptor,
     progress: &'c dyn Progress,
     done: u64,
@@ -266,7 +266,10 @@ struct Counted<'c> {
 
 impl Read for Counted<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(buffer)?;
+        let read = match &mut self.source {
+            Source::Stored(file) => file.read(buffer)?,
+            Source::Arriving(follow) => follow.read(buffer)?,
+        };
         self.done += read as u64;
         if self.done - self.told >= STEP {
             self.told = self.done;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -154,18 +155,17 @@ impl Client {
         &self,
         endpoint: &Endpoint,
         descriptor: &Descriptor,
-        offset: u64,
+        mut range: Range<u64>,
     ) -> Result<Blob, Error> {
         let what = What::Blob(descriptor.digest);
-        let mut offset = offset;
         loop {
-            let response = self.ask(endpoint, Method::GET, &what, part(offset)).await?;
+            let response = self.ask(endpoint, Method::GET, &what, part(&range, descriptor.size)).await?;
             if !is_usable(&response) {
                 return Err(self.refusal(endpoint, &what, response).await);
             }
-            match self.begin(endpoint.host.clone(), descriptor, offset, response)? {
+            match self.begin(endpoint.host.clone(), descriptor, &range, response)? {
                 Some(blob) => return Ok(blob),
-                None => offset = 0,
+                None => range = 0..descriptor.size,
             }
         }
     }
@@ -175,7 +175,7 @@ impl Client {
         &self,
         url: &str,
         descriptor: &Descriptor,
-        offset: u64,
+        mut range: Range<u64>,
     ) -> Result<Blob, Error> {
         let malformed = |host: String, problem: String| Error::Malformed {
             host,
@@ -187,9 +187,9 @@ impl Client {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(malformed(host, "there is a user name in it".to_owned()));
         }
-        let mut offset = offset;
         loop {
-            let request = Request { headers: part(offset), ..Request::new(Method::GET, url.clone()) };
+            let request =
+                Request { headers: part(&range, descriptor.size), ..Request::new(Method::GET, url.clone()) };
             let response = self.transport.send(request).await?;
             if !is_usable(&response) {
                 let what = What::Blob(descriptor.digest).to_string();
@@ -197,9 +197,9 @@ impl Client {
                 let asked = Asked { host: &host, repository: "a foreign layer", what: &what, credentials };
                 return Err(answer::refusal(&self.transport, response, self.limits.error_bytes, asked).await);
             }
-            match self.begin(host.clone(), descriptor, offset, response)? {
+            match self.begin(host.clone(), descriptor, &range, response)? {
                 Some(blob) => return Ok(blob),
-                None => offset = 0,
+                None => range = 0..descriptor.size,
             }
         }
     }
@@ -209,18 +209,23 @@ impl Client {
         &self,
         host: String,
         descriptor: &Descriptor,
-        offset: u64,
+        range: &Range<u64>,
         response: Response,
     ) -> Result<Option<Blob>, Error> {
         let (digest, expected) = (descriptor.digest, descriptor.size);
         let content_range = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
+        let (status, content_range) = (response.status().as_u16(), content_range.map(str::to_owned));
         let length = response.content_length();
-        match judge(response.status().as_u16(), content_range, length, offset, expected) {
-            Judgement::From(start) => {
-                Ok(Some(Blob::new(Arc::clone(&self.transport), host, descriptor, start, Some(response))))
-            }
+        let whole = 0..expected;
+        let blob = |range: &Range<u64>| {
+            let transport = Arc::clone(&self.transport);
+            Ok(Some(Blob::new(transport, host.clone(), descriptor, range.clone(), Some(response))))
+        };
+        match judge(status, content_range.as_deref(), length, range, expected) {
+            Judgement::Part => blob(range),
+            Judgement::Whole => blob(&whole),
             Judgement::WrongSize(found) => Err(Error::Size { host, digest, expected, found }),
-            Judgement::AskForWhole if offset > 0 => Ok(None),
+            Judgement::AskForWhole if *range != whole => Ok(None),
             Judgement::AskForWhole => Err(Error::Malformed {
                 host,
                 what: "the answer to a request for a whole blob",
@@ -235,14 +240,17 @@ pub(super) fn content_digest(response: &Response) -> Option<Digest> {
     response.headers().get("docker-content-digest")?.to_str().ok()?.trim().parse().ok()
 }
 
-/// The headers for a blob from `offset` on; never compressed on the way, since a part of that would be of no use.
-fn part(offset: u64) -> HeaderMap {
+/// The headers for some bytes of a blob; never compressed on the way, since a part of that would be of no use.
+fn part(range: &Range<u64>, size: u64) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    if offset > 0
-        && let Ok(range) = HeaderValue::from_str(&format!("bytes={offset}-"))
-    {
-        headers.insert(RANGE, range);
+    let value = match (range.start, range.end) {
+        (0, end) if end == size => return headers,
+        (start, end) if end == size => format!("bytes={start}-"),
+        (start, end) => format!("bytes={start}-{}", end.saturating_sub(1)),
+    };
+    if let Ok(value) = HeaderValue::from_str(&value) {
+        headers.insert(RANGE, value);
     }
     headers
 }

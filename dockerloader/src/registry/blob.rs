@@ -1,6 +1,7 @@
 //! A blob as it arrives: never longer than its descriptor, and an end before that is an error.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,10 +13,12 @@ use super::transport::Transport;
 use crate::digest::Digest;
 use crate::manifest::Descriptor;
 
-/// The body of a blob. Its bytes are not verified here: whoever stores them computes the digest as they come.
+/// The body of a blob, or of a part of it. Its bytes are not verified here: whoever stores them computes the digest as they come.
 pub struct Blob {
     /// Where the bytes begin: the offset that was asked for, or 0 where the registry can't send a part.
     pub start: u64,
+    /// Where they end: as it was asked for, or the blob's size where the registry can't send a part.
+    pub end: u64,
     /// `host[:port]` of the registry or mirror that was asked.
     pub source: String,
     digest: Digest,
@@ -32,22 +35,23 @@ impl Blob {
         transport: Arc<Transport>,
         source: String,
         descriptor: &Descriptor,
-        start: u64,
+        range: Range<u64>,
         body: Option<Response>,
     ) -> Self {
         let stall = transport.deadlines.stall;
         let (digest, size) = (descriptor.digest, descriptor.size);
-        Self { start, source, digest, size, position: start, body, transport, stall }
+        let Range { start, end } = range;
+        Self { start, end, source, digest, size, position: start, body, transport, stall }
     }
 
-    /// The next bytes; `None` at the end, when there are as many as the descriptor says.
+    /// The next bytes; `None` at the end, when there are as many as the descriptor says, or as were asked for.
     ///
     /// # Errors
     /// [`Error::Truncated`], [`Error::Timeout`] and [`Error::Broken`], after which the rest can be asked for from
     /// [`Blob::position`] on; [`Error::Size`] when there is more than the descriptor says.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         let Some(body) = &mut self.body else { return Ok(None) };
-        let is_complete = self.position == self.size;
+        let is_complete = self.position == self.end;
         let chunk = match tokio::time::timeout(self.stall, body.chunk()).await {
             Ok(Ok(chunk)) => chunk,
             // All of it is here: how the connection ends is of no interest.
@@ -59,10 +63,19 @@ impl Blob {
                 return Err(Error::Timeout { host, what: "no more bytes", after });
             }
         };
-        let Some(chunk) = chunk else {
+        let Some(mut chunk) = chunk else {
             self.body = None;
-            return if self.position == self.size { Ok(None) } else { Err(self.truncated()) };
+            return if self.position == self.end { Ok(None) } else { Err(self.truncated()) };
         };
+        let left = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
+        if self.end < self.size && chunk.len() >= left {
+            // All that was asked for. Where the registry sends more, that is nobody's loss but the connection's.
+            chunk.truncate(left);
+            if is_complete {
+                self.body = None;
+                return Ok(None);
+            }
+        }
         self.position = self.position.saturating_add(chunk.len() as u64);
         if self.position > self.size {
             self.body = None;
@@ -81,7 +94,7 @@ impl Blob {
         Error::Truncated {
             host: self.source.clone(),
             digest: self.digest,
-            expected: self.size,
+            expected: self.end,
             found: self.position,
         }
     }
@@ -93,6 +106,7 @@ impl fmt::Debug for Blob {
             .field("source", &self.source)
             .field("digest", &self.digest)
             .field("start", &self.start)
+            .field("end", &self.end)
             .field("position", &self.position)
             .field("size", &self.size)
             .finish_non_exhaustive()

@@ -183,7 +183,7 @@ pub enum Error {
         host: String,
         /// What was asked for.
         digest: Digest,
-        /// Bytes by the descriptor.
+        /// Where it should end: by the descriptor, or by the range that was asked for.
         expected: u64,
         /// Where it ended.
         found: u64,

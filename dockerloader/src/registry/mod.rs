@@ -6,6 +6,8 @@
 
 mod error;
 
+mod roots;
+
 mod transport;
 
 mod endpoint;
@@ -30,6 +32,7 @@ pub mod retry;
 
 use std::collections::HashSet;
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::Method;
@@ -287,23 +290,38 @@ impl Client {
         descriptor: &manifest::Descriptor,
         offset: u64,
     ) -> Result<Blob, Error> {
-        let what = What::Blob(descriptor.digest);
-        let over = |source| Error::OverLimit {
-            host: reference.registry().to_owned(),
-            what: what.to_string(),
-            source,
-        };
-        self.limits.layer_bytes.check(descriptor.size).map_err(over)?;
         // A longer file than the blob can't be the beginning of it.
         let offset = if offset > descriptor.size { 0 } else { offset };
         if offset == descriptor.size && offset > 0 {
+            self.check_size(reference, descriptor)?;
             let (transport, source) = (Arc::clone(&self.transport), reference.registry().to_owned());
-            return Ok(Blob::new(transport, source, descriptor, offset, None));
+            return Ok(Blob::new(transport, source, descriptor, offset..offset, None));
+        }
+        self.blob_range(reference, descriptor, offset..descriptor.size).await
+    }
+
+    /// Some bytes of a blob, as [`Client::blob`] gets all that follow an offset. Where the registry ignores ranges, or
+    /// answers with another one, the whole blob comes: [`Blob::start`] and [`Blob::end`] say what it is.
+    ///
+    /// # Errors
+    /// [`Error`]; its remedy says whether to ask again.
+    pub async fn blob_range(
+        &self,
+        reference: &Reference,
+        descriptor: &manifest::Descriptor,
+        range: Range<u64>,
+    ) -> Result<Blob, Error> {
+        self.check_size(reference, descriptor)?;
+        let end = range.end.min(descriptor.size);
+        let range = range.start.min(end)..end;
+        if range.is_empty() && descriptor.size > 0 {
+            let (transport, source) = (Arc::clone(&self.transport), reference.registry().to_owned());
+            return Ok(Blob::new(transport, source, descriptor, range, None));
         }
         let mut sources = self.sources(reference, Some(&descriptor.digest));
         let refused = loop {
             let (endpoint, is_last) = sources.next()?;
-            match self.blob_at(&endpoint, descriptor, offset).await {
+            match self.blob_at(&endpoint, descriptor, range.clone()).await {
                 Ok(blob) => return Ok(blob),
                 Err(error) if !is_last => self.pass_over(&endpoint, &error),
                 Err(error) => break error,
@@ -311,7 +329,7 @@ impl Client {
         };
         if matches!(refused, Error::NotFound { .. }) {
             for url in &descriptor.urls {
-                match self.foreign(url, descriptor, offset).await {
+                match self.foreign(url, descriptor, range.clone()).await {
                     Ok(blob) => return Ok(blob),
                     Err(error) => {
                         tracing::warn!(event = "foreign_layer_failed", digest = %descriptor.digest, %error);
@@ -320,6 +338,15 @@ impl Client {
             }
         }
         Err(refused)
+    }
+
+    fn check_size(&self, reference: &Reference, descriptor: &manifest::Descriptor) -> Result<(), Error> {
+        let over = |source| Error::OverLimit {
+            host: reference.registry().to_owned(),
+            what: What::Blob(descriptor.digest).to_string(),
+            source,
+        };
+        self.limits.layer_bytes.check(descriptor.size).map(drop).map_err(over)
     }
 
     /// Says that a host sent other bytes than the digest stands for: mirrors are not asked for them again.

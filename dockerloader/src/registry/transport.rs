@@ -2,16 +2,18 @@
 
 use std::error::Error as StdError;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
-use reqwest::{Certificate, ClientBuilder, Method, Response, Url};
+use reqwest::{ClientBuilder, Method, Response, Url};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use super::endpoint::is_loopback;
 use super::error::{Error, printable};
+use super::roots::Roots;
 use crate::config::RegistrySettings;
 
 /// How long each phase may take.
@@ -68,37 +70,36 @@ pub(super) struct Transport {
     direct: reqwest::Client,
     /// For all others: `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` apply.
     proxied: reqwest::Client,
-    has_roots: bool,
+    roots: Arc<Roots>,
     pub(super) deadlines: Deadlines,
 }
 
 impl Transport {
     pub(super) fn new(settings: &RegistrySettings, deadlines: Deadlines) -> Result<Self, Error> {
-        // Another part of the process may have chosen one already; any does.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let extra = settings.ca_file.as_deref().map(certificates).transpose()?.unwrap_or_default();
-        let builder = || {
-            reqwest::Client::builder()
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let roots = Arc::new(Roots::new(Arc::clone(&provider), extra));
+        let unusable = |error: rustls::Error| Error::Setup { problem: error.to_string() };
+        let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(unusable)?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::clone(&roots) as Arc<_>)
+            .with_no_client_auth();
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let build = |adjust: fn(ClientBuilder) -> ClientBuilder| {
+            adjust(reqwest::Client::builder())
+                .tls_backend_preconfigured(tls.clone())
                 .user_agent(USER_AGENT)
                 .redirect(reqwest::redirect::Policy::none())
                 .referer(false)
                 .connect_timeout(deadlines.connect)
                 .dns_resolver(Resolver)
+                .build()
+                .map_err(|error| Error::Setup { problem: describe(&error.without_url()) })
         };
-        let build = |roots: &dyn Fn(ClientBuilder) -> ClientBuilder| {
-            Ok((roots(builder().no_proxy()).build()?, roots(builder()).build()?))
-        };
-        let setup = |error: reqwest::Error| Error::Setup { problem: describe(&error.without_url()) };
-        let (clients, has_roots) = match build(&|builder| builder.tls_certs_merge(extra.clone())) {
-            Ok(clients) => (clients, true),
-            // A system without root certificates, as an image FROM scratch: plain HTTP works none the less.
-            Err(_) if extra.is_empty() => {
-                (build(&|builder| builder.tls_certs_only([])).map_err(setup)?, false)
-            }
-            Err(error) => return Err(setup(error)),
-        };
-        let (direct, proxied) = clients;
-        Ok(Self { direct, proxied, has_roots, deadlines })
+        let (direct, proxied) = (build(ClientBuilder::no_proxy)?, build(|builder| builder)?);
+        Ok(Self { direct, proxied, roots, deadlines })
     }
 
     /// Sends a request and follows where it leads: never from HTTPS to HTTP, and with the credentials only as long as
@@ -201,7 +202,7 @@ impl Transport {
             Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
                 "use the name that the certificate has, or have one issued for this name"
             }
-            _ if !self.has_roots => {
+            _ if !self.roots.is_any() => {
                 "this system has no root certificates: install a bundle, or set DOCKERLOADER_CA_FILE"
             }
             _ => "if its authority is a private one, set DOCKERLOADER_CA_FILE to the authority's certificate",
@@ -217,7 +218,7 @@ pub(super) fn host_of(url: &Url) -> String {
 }
 
 /// The certificates in a PEM file, each one that a root can be.
-fn certificates(path: &Path) -> Result<Vec<Certificate>, Error> {
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let refuse = |problem: String| Error::CaFile { path: path.to_owned(), problem };
     let bytes = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
     let mut store = RootCertStore::empty();
@@ -225,7 +226,7 @@ fn certificates(path: &Path) -> Result<Vec<Certificate>, Error> {
     for der in CertificateDer::pem_slice_iter(&bytes) {
         let der = der.map_err(|error| refuse(error.to_string()))?;
         store.add(der.clone()).map_err(|error| refuse(error.to_string()))?;
-        certificates.push(Certificate::from_der(&der).map_err(|error| refuse(describe(&error)))?);
+        certificates.push(der);
     }
     if certificates.is_empty() {
         return Err(refuse("there is no certificate in it".to_owned()));

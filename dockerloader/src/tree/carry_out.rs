@@ -246,9 +246,13 @@ impl CarryOut {
         place: &Place,
     ) -> Result<(), Error> {
         let path = self.index.path(place.0, &place.1);
+        let about = |errno| failed("set an extended attribute of", &path, errno);
+        if reset_xattrs || !xattrs.is_empty() {
+            // Who may not write may not set them either; the mode follows.
+            open_up(fd, 0o600).map_err(about)?;
+        }
         if reset_xattrs {
-            remove_xattrs(fd, xattrs)
-                .map_err(|errno| failed("set an extended attribute of", &path, errno))?;
+            remove_xattrs(fd, xattrs).map_err(about)?;
         }
         self.set(&Target::Open(fd), inode, xattrs, &path)
     }

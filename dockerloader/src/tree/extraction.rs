@@ -140,8 +140,7 @@ fn finish_directory(
     inode.attributes = outcome.attributes;
     inode.xattrs = outcome.xattrs;
     if id != Index::ROOT {
-        let stat = rustix::fs::fstat(fd).map_err(|errno| failed("look at", &path, errno))?;
-        inode.stamp = Stamp::of(&stat);
+        inode.stamp = Stamp::of(&outcome.stat);
     }
     Ok(())
 }
@@ -245,17 +244,17 @@ impl Maker for Disk {
         let fd = self.writer.directory(index, parent)?;
         let fd = fd.as_fd();
         if let Kind::File { size } = entry.kind {
-            let mut file = write::make_file(fd, name).map_err(|errno| failed("create", path, errno))?;
+            let mut file = write::make_file(fd, name, entry.attributes.mode)
+                .map_err(|errno| failed("create", path, errno))?;
             let sparse = entry.sparse.map(|map| (map, size));
-            let hash = write::fill(&mut file, body, sparse, path, progress)?;
-            let target = Target::Open(file.as_fd());
+            let hash = self.writer.fill(&mut file, body, sparse, path, progress)?;
+            let target = Target::Created(file.as_fd());
             let outcome = self.applier.apply(&target, entry.attributes, &entry.xattrs, path)?;
-            let stat = rustix::fs::fstat(&file).map_err(|errno| failed("look at", path, errno))?;
             return Ok(Some(Made {
                 content: Content::File { size, hash },
                 attributes: outcome.attributes,
                 xattrs: outcome.xattrs,
-                stamp: Stamp::of(&stat),
+                stamp: Stamp::of(&outcome.stat),
             }));
         }
         make_node(&mut self.applier, fd, name, entry)
@@ -302,5 +301,5 @@ fn make_node(
     };
     let outcome = applier.apply(&target, entry.attributes, &entry.xattrs, path)?;
     let (attributes, xattrs) = (outcome.attributes, outcome.xattrs);
-    Ok(Some(Made { content, attributes, xattrs, stamp: Stamp::UNKNOWN }))
+    Ok(Some(Made { content, attributes, xattrs, stamp: Stamp::of(&outcome.stat) }))
 }

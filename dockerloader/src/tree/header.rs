@@ -20,13 +20,16 @@ impl<'a> Header<'a> {
     /// [`Rule::Checksum`] when the sum of the bytes, signed or unsigned as old tars had it, is not what the header says.
     pub(super) fn verify_checksum(&self) -> Result<(), Rule> {
         let stored = number(self.field::<8>(148), "checksum").map_err(|_| Rule::Checksum)?;
-        let (mut unsigned, mut signed) = (0i64, 0i64);
-        for (at, &byte) in self.0.iter().enumerate() {
-            let byte = if (148..156).contains(&at) { b' ' } else { byte };
-            unsigned += i64::from(byte);
-            signed += i64::from(byte.cast_signed());
+        let sum = |bytes: &[u8]| bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>();
+        // The field counts as blanks.
+        let unsigned = i64::from(sum(self.0)) - i64::from(sum(self.field::<8>(148))) + 8 * i64::from(b' ');
+        if stored == unsigned {
+            return Ok(());
         }
-        if stored == unsigned || stored == signed { Ok(()) } else { Err(Rule::Checksum) }
+        let negative = |bytes: &[u8]| bytes.iter().filter(|byte| !byte.is_ascii()).count();
+        let count = negative(self.0) - negative(self.field::<8>(148));
+        let signed = unsigned - 256 * i64::try_from(count).unwrap_or(0);
+        if stored == signed { Ok(()) } else { Err(Rule::Checksum) }
     }
 
     pub(super) fn type_flag(&self) -> u8 {
@@ -138,6 +141,21 @@ fn number(bytes: &[u8], field: &'static str) -> Result<i64, Rule> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn checksums_are_of_unsigned_or_signed_bytes() {
+        let with = |sum: i64| {
+            let mut block = [7; BLOCK];
+            block[10] = 0xff;
+            block[148..156].copy_from_slice(format!("{sum:06o}\0\u{7f}").as_bytes());
+            Header(&block).verify_checksum()
+        };
+        let rest = 503 * 7 + 8 * 32;
+        assert_eq!((with(rest + 255), with(rest - 1)), (Ok(()), Ok(())));
+        for wrong in [rest, rest + 254, rest + 256, rest + 1, 0] {
+            assert_eq!(with(wrong), Err(Rule::Checksum), "{wrong}");
+        }
+    }
 
     #[test]
     fn numbers_are_octal_or_base_256() {

@@ -46,6 +46,8 @@ mod warning;
 
 mod attributes;
 
+mod writeback;
+
 mod write;
 
 mod extractor;

@@ -70,14 +70,14 @@ impl Stager {
 
     fn file(
         &mut self,
-        path: &[u8],
+        place: &[u8],
         size: u64,
         entry: &Entry<'_>,
         body: &mut Body<'_, impl BufRead>,
         progress: &mut impl FnMut(u64),
     ) -> Result<Made, Error> {
-        let known = self.base.known();
-        let known = known.file(&self.base.facts, path).filter(|known| known.size == size);
+        let path = entry.path.as_bytes();
+        let known = self.base.known().file(&self.base.facts, place).filter(|known| known.size == size);
         let (staged, hash) = match (known, entry.sparse) {
             (_, None) if size <= BUFFERED => self.small(known, entry, body)?,
             (Some(known), None) => self.large(known, path, body)?,
@@ -254,14 +254,17 @@ impl Maker for Stager {
         progress: &mut impl FnMut(u64),
     ) -> Result<Option<Made>, Error> {
         self.latest = None;
-        let path = index.path(parent, name);
+        let path = entry.path.as_bytes();
         let content = match entry.kind {
-            Kind::File { size } => return self.file(&path, size, entry, body, progress).map(Some),
+            Kind::File { size } => {
+                let place = index.path(parent, name);
+                return self.file(&place, size, entry, body, progress).map(Some);
+            }
             Kind::Symlink { target } => Content::Symlink { target: target.into() },
             Kind::Fifo => Content::Fifo,
             Kind::CharDevice { major: 0, minor: 0 } => {
                 // Overlay file systems take such a node for a whiteout.
-                self.applier.warnings.add(WarningKind::OverlayMarker, &path);
+                self.applier.warnings.add(WarningKind::OverlayMarker, path);
                 return Ok(None);
             }
             Kind::CharDevice { major, minor } => Content::CharDevice { major, minor },
@@ -269,11 +272,11 @@ impl Maker for Stager {
             _ => return Ok(None),
         };
         if matches!(content, Content::CharDevice { .. } | Content::BlockDevice { .. })
-            && !self.can_make(&content, &path)?
+            && !self.can_make(&content, path)?
         {
             return Ok(None);
         }
-        let mut attributes = self.settle(entry.attributes, &path);
+        let mut attributes = self.settle(entry.attributes, path);
         if matches!(content, Content::Symlink { .. }) {
             attributes.mode = 0o777;
         }

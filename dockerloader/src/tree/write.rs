@@ -17,6 +17,7 @@ use super::error::Error;
 use super::index::{Content, Index, InodeId};
 use super::path::quote;
 use super::sparse::Segment;
+use super::writeback::Writeback;
 
 /// Open directories kept between entries. Entries of a layer are mostly sorted, so a few would do.
 const MAX_OPEN: usize = 64;
@@ -34,6 +35,7 @@ pub(super) struct Writer {
     root: Arc<OwnedFd>,
     open: HashMap<InodeId, (Arc<OwnedFd>, u64)>,
     uses: u64,
+    writeback: Writeback,
 }
 
 impl Writer {
@@ -58,7 +60,8 @@ impl Writer {
         };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = rustix::fs::open(root, flags, Mode::empty()).map_err(about)?;
-        Ok(Self { root: Arc::new(fd), open: HashMap::new(), uses: 0 })
+        let writeback = Writeback::new(fd.as_fd());
+        Ok(Self { root: Arc::new(fd), open: HashMap::new(), uses: 0, writeback })
     }
 
     /// The directory, opened name by name from the nearest one that is open.
@@ -117,8 +120,26 @@ impl Writer {
             .map_err(|errno| failed("remove", &index.path(parent, name), errno))
     }
 
+    /// Writes the contents of a file and returns their BLAKE3, in one pass. They are on their way to the disk before
+    /// [`sync`](Self::sync) asks for it.
+    pub(super) fn fill(
+        &mut self,
+        file: &mut File,
+        body: &mut Body<'_, impl std::io::BufRead>,
+        sparse: Option<(&[Segment], u64)>,
+        path: &[u8],
+        progress: &mut impl FnMut(u64),
+    ) -> Result<[u8; 32], Error> {
+        let writeback = &mut self.writeback;
+        fill(file, body, sparse, path, &mut |bytes| {
+            writeback.add(bytes);
+            progress(bytes);
+        })
+    }
+
     /// Makes all changes of the tree's file system durable, at once instead of file by file.
-    pub(super) fn sync(&self) -> Result<(), Error> {
+    pub(super) fn sync(&mut self) -> Result<(), Error> {
+        self.writeback.end();
         rustix::fs::syncfs(&self.root).map_err(|errno| failed("sync", b"", errno))
     }
 }
@@ -142,10 +163,11 @@ pub(super) fn make_directory(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(), 
     rustix::fs::mkdirat(parent, name, PRIVATE)
 }
 
-/// A new, empty file; an error when there is anything of this name.
-pub(super) fn make_file(parent: BorrowedFd<'_>, name: &[u8]) -> Result<File, Errno> {
+/// A new, empty file with the permission bits of `mode`, as far as the umask lets it have them; an error when there is
+/// anything of this name. Its directory is private still: nobody sees it before it has its owner.
+pub(super) fn make_file(parent: BorrowedFd<'_>, name: &[u8], mode: u32) -> Result<File, Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(rustix::fs::openat(parent, name, flags, Mode::RUSR | Mode::WUSR)?.into())
+    Ok(rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(mode & 0o777))?.into())
 }
 
 /// A symbolic link, FIFO or device; `None` for content that is none of them.
@@ -167,7 +189,6 @@ pub(super) fn make_link(from: (BorrowedFd<'_>, &[u8]), to: (BorrowedFd<'_>, &[u8
     rustix::fs::linkat(from.0, from.1, to.0, to.1, AtFlags::empty())
 }
 
-/// Writes the contents and returns their BLAKE3, in one pass.
 pub(super) fn fill(
     file: &mut File,
     body: &mut Body<'_, impl std::io::BufRead>,

@@ -52,6 +52,55 @@ fn setuid_and_capabilities_survive_the_change_of_owner() {
     assert_eq!(xattr(&sandbox.root.join("su"), "user.note").unwrap(), b"a\0b=c\n");
 }
 
+/// Runs `body` in a thread whose umask is its own.
+fn with_umask(mask: u32, body: impl FnOnce() + Send) {
+    let run = move || {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_FS).unwrap();
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask));
+        body();
+    };
+    std::thread::scope(|scope| scope.spawn(run).join().unwrap());
+}
+
+#[test]
+fn what_new_files_get_by_themselves_makes_no_difference() {
+    let me = rustix::process::geteuid().as_raw();
+    let group = rustix::process::getegid().as_raw();
+    let modes = [0o600, 0o644, 0o755, 0o777, 0o4755, 0o2711, 0o1666, 0o400, 0o640];
+    let mut layer = Layer::new().dir("below");
+    for folder in ["", "below/", "implied/"] {
+        for mode in modes {
+            layer = layer.with(b'0', format!("{folder}{mode:o}"), |header| {
+                (header.mode, header.uid, header.gid) = (mode, me, group);
+            });
+        }
+    }
+    let layer = layer.end();
+    let check = |prepare: &dyn Fn(&Path), what: &str| {
+        let sandbox = Sandbox::new();
+        prepare(&sandbox.root);
+        assert_eq!(sandbox.extract(std::slice::from_ref(&layer)).unwrap().warnings, [], "{what}");
+        for folder in ["", "below/", "implied/"] {
+            for mode in modes {
+                let stat = sandbox.stat(&format!("{folder}{mode:o}"));
+                let found = (stat.mode() & 0o7777, stat.uid(), stat.gid(), stat.mtime());
+                assert_eq!(found, (mode, me, group, 1_000_000_000), "{what}: {folder}{mode:o}");
+            }
+        }
+    };
+    for mask in [0o000, 0o022, 0o027, 0o077, 0o777] {
+        with_umask(mask, || check(&|_| (), &format!("umask {mask:o}")));
+    }
+    if is_root() {
+        // Everything made in such a folder is of its group, and folders hand that down.
+        let setgid = |root: &Path| {
+            std::os::unix::fs::chown(root, Some(0), Some(4321)).unwrap();
+            rustix::fs::chmod(root, rustix::fs::Mode::from_raw_mode(0o2755)).unwrap();
+        };
+        check(&setgid, "setgid");
+    }
+}
+
 #[test]
 fn attributes_of_libarchive_and_of_folders_are_set() {
     let layer = Layer::new()

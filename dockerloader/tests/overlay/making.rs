@@ -195,6 +195,43 @@ fn a_mount_allows_what_the_volume_allows() {
     assert!(flags.contains(Flags::NOSUID | Flags::NOEXEC | Flags::NODEV), "{flags:?}");
 }
 
+#[test]
+fn a_draft_is_frozen_once_nobody_can_write_to_it() {
+    let Some(stage) = Stage::new(On::Plain) else { return };
+    let base = base();
+    let seal = stage.whole(&digest('a'), &[&base]);
+    let draft = stage.over(&digest('a'), &digest('b'));
+    let writer = fs::File::create(draft.path().join("open")).unwrap();
+    let error = draft.freeze(&seal).unwrap_err();
+    assert!(error.to_string().contains("cannot unmount"), "{error}");
+    assert_eq!(stage.list(&stage.layout.stacks()), [digest('a').to_string()]);
+    drop(writer);
+    overlay::remove_leftovers(&stage.layout).unwrap();
+
+    let draft = stage.over(&digest('a'), &digest('b'));
+    let looker = fs::File::open(draft.path().join("kept")).unwrap();
+    draft.freeze(&seal).unwrap();
+    overlay::ready(&stage.layout, &digest('b')).unwrap();
+    assert_eq!(stage.findings(&digest('b'), &seal), []);
+    assert_eq!(stage.mounts().len(), 2, "{:?}", stage.mounts());
+    drop(looker);
+}
+
+#[test]
+fn what_is_on_a_read_only_volume_runs_as_it_is() {
+    let Some(stage) = Stage::new(On::Memory) else { return };
+    let base = base();
+    let seal = stage.whole(&digest('a'), &[&base]);
+    fs::write(stage.layout.tree(&digest('a')).join("written"), "x").unwrap();
+    overlay::unmount(&stage.layout, &digest('a')).unwrap();
+    run(&format!("mount -o remount,ro {}", stage.layout.root().parent().unwrap().display()));
+    assert_eq!(overlay::ready(&stage.layout, &digest('a')).unwrap(), Ready::Mounted);
+    assert!(is_intact(&stage.findings(&digest('a'), &seal)));
+    let tree = stage.layout.tree(&digest('a'));
+    assert!(tree.join("written").exists());
+    assert!(fs::write(tree.join("more"), "x").is_err());
+}
+
 /// What an image could smuggle into a frozen directory to make the kernel show something else than was extracted.
 #[test]
 fn marks_of_overlays_in_an_image_mean_nothing() {

@@ -32,12 +32,18 @@ fn program(edition: u64) -> Layer {
         .file("app/program", 0o755, &noise(5000 + edition, 100_000))
         .file("app/version", 0o644, edition.to_string().as_bytes())
         .file("lib/2/2", 0o640, &noise(6000 + edition, 20_000))
-        .whiteout(&format!("lib/1/{}", 1 + 20 * (edition % 5)))
+        .whiteout("lib/1/21")
 }
 
 /// The lower layer of one edition, the upper one of another.
 pub(crate) fn image(library_edition: u64, program_edition: u64) -> BuiltImage {
     Image::new().layer(library(library_edition)).layer(program(program_edition)).build()
+}
+
+/// As [`image`], but one file less is hidden by the upper layer: it may be in no tree, though its layer is known.
+pub(crate) fn image_that_uncovers() -> BuiltImage {
+    let top = Layer::new().file("app/version", 0o644, b"uncovered");
+    Image::new().layer(library(1)).layer(top).build()
 }
 
 /// Nothing of [`image`] is in it but the program.

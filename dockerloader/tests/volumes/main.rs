@@ -13,3 +13,5 @@ mod methods;
 mod updates;
 
 mod spares;
+
+mod overlays;

@@ -16,7 +16,8 @@ use dockerloader::layout::Layout;
 use dockerloader::lock::StoreLock;
 use dockerloader::progress::{Event, Progress};
 use dockerloader::pull::{self, Error, Outcome, Request};
-use dockerloader::tree::{Depth, Problem, Seal, verify};
+use dockerloader::tree::{Depth, Seal, verify};
+use dockerloader::volume::overlay::View;
 use dockerloader::volume::{Made, Method, Wanted};
 use fixtures::ground::Ground;
 use fixtures::image::BuiltImage;
@@ -77,14 +78,19 @@ impl Scene {
     pub(crate) fn update(&self, image: &BuiltImage) -> Made {
         assert_eq!(self.pull(image).unwrap(), Outcome::Staged { digest: digest(&image.digest) });
         self.assert_whole(image);
+        let made = self.made();
+        self.commit(image);
+        made
+    }
+
+    /// The trial of what was pulled succeeds.
+    pub(crate) fn commit(&self, image: &BuiltImage) {
         if let Some(current) = self.ground.read_slot("entrypoint") {
             self.ground.link("entrypoint-previous", &current);
         }
         self.ground.link("entrypoint", &image.digest);
         fs::remove_file(self.ground.root().join("entrypoint-attempt")).unwrap();
-        let made = self.made();
         self.collect();
-        made
     }
 
     /// A clean-up, as `dockerloader gc` does it with these settings.
@@ -102,8 +108,8 @@ impl Scene {
 
     /// The tree is what its seal says, to the last byte, with nothing besides.
     pub(crate) fn assert_whole(&self, image: &BuiltImage) {
-        let tree = self.layout.tree(&digest(&image.digest));
-        let findings = verify(&tree, &self.seal(image), Depth::Full);
+        let view = View::of(&self.layout, &digest(&image.digest)).unwrap();
+        let findings = verify(view.path(), &self.seal(image), Depth::Full);
         let names: Vec<_> = findings
             .iter()
             .map(|finding| (finding.path.escape_ascii().to_string(), finding.problem))
@@ -126,6 +132,13 @@ impl Scene {
         assert_eq!(fresh.made().method, None);
         assert_eq!(differences(&self.seal(image), &fresh.seal(image)), Vec::<String>::new());
         assert!(self.seal(image) == fresh.seal(image), "only the numbers of groups differ");
+    }
+
+    /// Unmounts every version, so that the volume can be taken away.
+    pub(crate) fn unmount(&self) {
+        for version in self.ground.list("extracted") {
+            dockerloader::volume::overlay::unmount(&self.layout, &digest(&version)).unwrap();
+        }
     }
 
     /// Names in `extracted` that are no versions'.
@@ -175,9 +188,4 @@ pub(crate) fn picture(root: &Path) -> BTreeMap<Vec<u8>, String> {
         }
     }
     all
-}
-
-/// What stands in a report that says that nothing is wrong but files that were added.
-pub(crate) fn added_only(problems: &[Problem]) -> bool {
-    problems.iter().all(|problem| *problem == Problem::Extra)
 }

@@ -79,7 +79,7 @@ fn one_that_lost_too_much_is_not_the_end() {
     fs::remove_dir_all(scene.layout.tree(&current).join("lib/7")).unwrap();
     let image = images::image(1, 4);
     let made = scene.update(&image);
-    assert_eq!(made.method, None, "{made:?}");
+    assert_eq!((made.base, made.layers_unchanged), (Origin::Spare, 0), "all layers are read: {made:?}");
     assert_eq!(scene.registry.count("GET", Asked::Blob), 2, "nothing is fetched twice");
     scene.assert_as_extracted(&image);
 }
@@ -110,7 +110,7 @@ fn it_goes_when_its_room_is_needed() {
     scene.assert_whole(&image);
     // And then there is not: it is given up before anything is asked for.
     volume.empty();
-    scene.update(&image);
+    scene.commit(&image);
     assert_eq!(scene.others().len(), 1);
     volume.fill(1 << 20);
     let image = images::other();

@@ -45,6 +45,52 @@ async fn a_registry_that_cannot_send_parts_sends_the_whole() {
 }
 
 #[tokio::test]
+async fn a_part_of_a_blob_can_be_asked_for() {
+    let part = || Answer::new(206, &CONTENT[2..6]).with("content-range", "bytes 2-5/10");
+    for (answer, expected) in [
+        (part(), 2..6),
+        (Answer::new(206, &CONTENT[2..]).with("content-range", "bytes 2-9/10"), 2..6),
+        (Answer::new(200, CONTENT), 0..10),
+        (Answer::new(416, "").with("content-range", "bytes */10"), 0..10),
+        (Answer::new(206, &CONTENT[..6]).with("content-range", "bytes 0-5/10"), 0..10),
+    ] {
+        let server = Server::start(move |asked| match asked.header("range") {
+            Some("bytes=2-5") => answer.clone(),
+            None => Answer::new(200, CONTENT),
+            other => panic!("{other:?}"),
+        })
+        .await;
+        let client = plain_client();
+        let blob = client.blob_range(&reference(&server), &descriptor(CONTENT), 2..6).await.unwrap();
+        assert_eq!(blob.start..blob.end, expected);
+        let bytes =
+            CONTENT[usize::try_from(blob.start).unwrap()..usize::try_from(blob.end).unwrap()].to_vec();
+        assert_eq!(all(blob).await.unwrap(), bytes);
+    }
+
+    let server = Server::start(|asked| match asked.header("range") {
+        Some("bytes=2-5") => Answer::new(206, &CONTENT[2..4]).with("content-range", "bytes 2-3/10"),
+        Some("bytes=8-") => Answer::new(206, &CONTENT[8..]).with("content-range", "bytes 8-9/10"),
+        other => panic!("{other:?}"),
+    })
+    .await;
+    let ask = async |range| {
+        all(plain_client().blob_range(&reference(&server), &descriptor(CONTENT), range).await.unwrap()).await
+    };
+    let error = ask(2..6).await.unwrap_err();
+    assert!(matches!(error, Error::Truncated { found: 4, expected: 6, .. }), "{error}");
+    assert_eq!(ask(8..99).await.unwrap(), &CONTENT[8..], "the blob has no more");
+    let before = server.lines().len();
+    assert_eq!(ask(3..3).await.unwrap(), b"");
+    assert_eq!(server.lines().len(), before, "nothing is not asked for");
+
+    let server =
+        Server::start(|_| Answer::new(206, &CONTENT[2..6]).with("content-range", "bytes 2-5/11")).await;
+    let refused = plain_client().blob_range(&reference(&server), &descriptor(CONTENT), 2..6).await;
+    assert!(matches!(refused, Err(Error::Size { found: 11, expected: 10, .. })), "{refused:?}");
+}
+
+#[tokio::test]
 async fn another_length_than_the_descriptors_is_noticed_before_the_body() {
     for (offset, answer, length) in [
         (0, Answer::new(200, b"012345678"), 9),

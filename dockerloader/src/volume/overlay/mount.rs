@@ -91,6 +91,11 @@ fn checked(path: &Path) -> io::Result<&[u8]> {
     }
 }
 
+/// Whether the file system of `path` can't be written to.
+pub(super) fn is_read_only(path: &Path) -> io::Result<bool> {
+    Ok(rustix::fs::statvfs(path)?.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
+
 /// Whether something is mounted at `path`, which is not followed. What is not there is no mount.
 pub fn is_mounted(path: &Path) -> bool {
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
@@ -124,9 +129,18 @@ pub fn detach(path: &Path) -> io::Result<bool> {
     Ok(found)
 }
 
-/// Unmounts what is at `path`, which nobody may use: after this, nothing is written to its upper directory.
+/// Unmounts what is at `path`: after this, nothing is written to its upper directory. Who still looks at it, like a thread that only
+/// waits for the disk, doesn't matter; who could still write does.
 pub(super) fn release(path: &Path) -> io::Result<()> {
-    Ok(nix::mount::umount2(path, MntFlags::UMOUNT_NOFOLLOW)?)
+    match nix::mount::umount2(path, MntFlags::UMOUNT_NOFOLLOW) {
+        Err(nix::errno::Errno::EBUSY) => {
+            // The whole file system, not only this mount of it. EBUSY again, while a file is open for writing.
+            let flags = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+            nix::mount::mount(None::<&str>, path, None::<&str>, flags, None::<&str>)?;
+            detach(path).map(drop)
+        }
+        other => Ok(other?),
+    }
 }
 
 /// The root of an overlay is that of its upper directory: gives `to` mode, owner, time and attributes of `from`.

@@ -4,7 +4,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use super::mount::{self, Upper};
-use super::{Error, Stack, leftovers, stack};
+use super::{Error, Stack, leftovers, stack, view};
 use crate::digest::Digest;
 use crate::disk::{self, Disk as _, Kind, RealDisk};
 use crate::layout::Layout;
@@ -81,6 +81,10 @@ pub(super) fn look(layout: &Layout, version: &Digest) -> Result<Found, Error> {
 
 fn mount_to_run(layout: &Layout, version: &Digest, stack: &Stack) -> Result<(), Error> {
     let (lower, at) = (stack.paths(layout), layout.tree(version));
+    if mount::is_read_only(&layout.storage()).map_err(Error::io("look at", &layout.storage()))? {
+        // An upper directory there can't be written to: what is on such a volume is run as it is.
+        return view::mount_to_read(layout, version, stack, &at);
+    }
     let writes = writes(layout, version, &lower)?;
     RealDisk.create_directories(&at).map_err(Error::io("make", &at))?;
     let (upper, work) = (writes.join("upper"), writes.join("work"));

@@ -80,7 +80,12 @@ pub fn view_in_place(layout: &Layout, version: &Digest) -> Result<(), Error> {
 
 /// What the workload wrote is the topmost of the layers that are read. Without it, the empty mount point takes its place: an
 /// overlay that can only be read needs two layers.
-fn mount_to_read(layout: &Layout, version: &Digest, stack: &Stack, at: &Path) -> Result<(), Error> {
+pub(super) fn mount_to_read(
+    layout: &Layout,
+    version: &Digest,
+    stack: &Stack,
+    at: &Path,
+) -> Result<(), Error> {
     let mut lower = stack.paths(layout);
     let upper = layout.writes(version).join("upper");
     let written = RealDisk.kind(&upper).map_err(Error::io("look at", &upper))? == Some(Kind::Directory);
