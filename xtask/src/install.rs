@@ -63,6 +63,9 @@ const NEEDS: &[Need] = &[
     debian("buildah", &["buildah"], "images made by another builder"),
     debian("debootstrap", &["debootstrap"], "a real root file system"),
     debian("python3", &["python3-minimal"], "an application in another language"),
+    debian("mkfs.ext4", &["e2fsprogs"], "file systems of the tests' own"),
+    debian("mkfs.xfs", &["xfsprogs"], "updates by reflink"),
+    debian("mkfs.btrfs", &["btrfs-progs"], "updates by snapshot"),
     debian("strace", &["strace"], "system calls are counted"),
     debian("valgrind", &["valgrind"], "instructions and allocations are counted"),
     debian(

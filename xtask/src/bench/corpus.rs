@@ -118,10 +118,17 @@ fn fetch() -> Result<(Vec<u8>, Vec<String>)> {
     for file in files {
         let name = file.file_stem().unwrap_or_default().to_string_lossy().replace("%3a", ":");
         let content = std::fs::read(&file).context(format_args!("read {}", file.display()))?;
-        packages.push(format!("{} {}", name.replacen(['_', '-'], " ", 1), hex_digest(&content)));
+        // name_version_architecture.deb, name-version-tags.whl
+        let mut parts = name.split(if is_wheel(&file) { '-' } else { '_' });
+        let (name, version) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        packages.push(format!("{name} {version} {}", hex_digest(&content)));
         unpack(&file, &mut bytes)?;
     }
     Ok((bytes, packages))
+}
+
+fn is_wheel(package: &Path) -> bool {
+    package.extension().is_some_and(|extension| extension == "whl")
 }
 
 /// Appends the contents of a package's files.
@@ -132,7 +139,7 @@ fn unpack(package: &PathBuf, bytes: &mut Vec<u8>) -> Result {
         let failed = || Failure::new(format!("{program} can't unpack {}", package.display()));
         output.status.success().then_some(output.stdout).ok_or_else(failed)
     };
-    if package.extension().is_some_and(|extension| extension == "whl") {
+    if is_wheel(package) {
         bytes.extend(output("python3", &["-c", UNZIP])?);
         return Ok(());
     }

@@ -41,6 +41,8 @@ struct Shared {
     speed: Speed,
     up: Direction,
     down: Direction,
+    /// Whether it is slow now.
+    slow: AtomicBool,
     ended: AtomicBool,
 }
 
@@ -49,6 +51,16 @@ struct Direction {
     bytes: AtomicU64,
     /// When the line has sent what it was given so far.
     free: Mutex<Option<Instant>>,
+}
+
+impl Shared {
+    fn rate(&self) -> f64 {
+        if self.slow.load(Ordering::SeqCst) { self.speed.rate } else { f64::INFINITY }
+    }
+
+    fn round_trip(&self) -> Duration {
+        if self.slow.load(Ordering::SeqCst) { self.speed.round_trip } else { Duration::ZERO }
+    }
 }
 
 impl Direction {
@@ -72,6 +84,7 @@ impl Link {
             speed,
             up: Direction::default(),
             down: Direction::default(),
+            slow: AtomicBool::new(true),
             ended: AtomicBool::new(false),
         });
         let accepting = Arc::clone(&shared);
@@ -91,6 +104,11 @@ impl Link {
         self.address
     }
 
+    /// What is only prepared needn't be slow.
+    pub(super) fn set_slow(&self, slow: bool) {
+        self.shared.slow.store(slow, Ordering::SeqCst);
+    }
+
     /// Bytes that came from the registry so far, with the headers of HTTP.
     pub(super) fn fetched(&self) -> u64 {
         self.shared.down.bytes.load(Ordering::SeqCst)
@@ -107,7 +125,7 @@ impl Drop for Link {
 
 fn connect(near: &TcpStream, registry: SocketAddr, shared: &Arc<Shared>) {
     // The handshake of a connection takes a round trip too.
-    std::thread::sleep(shared.speed.round_trip);
+    std::thread::sleep(shared.round_trip());
     let Ok(far) = TcpStream::connect(registry) else { return };
     for stream in [near, &far] {
         // Without it the bytes come later, that is all.
@@ -121,21 +139,21 @@ fn connect(near: &TcpStream, registry: SocketAddr, shared: &Arc<Shared>) {
     ] {
         let (sender, receiver) = sync_channel(ON_THEIR_WAY);
         let shared = Arc::clone(shared);
-        std::thread::spawn(move || take(from, &sender, direction(&shared), shared.speed));
+        std::thread::spawn(move || take(from, &sender, direction(&shared), &shared));
         std::thread::spawn(move || deliver(to, &receiver));
     }
 }
 
 /// Takes bytes as fast as the line sends them.
-fn take(mut from: TcpStream, to: &SyncSender<(Instant, Vec<u8>)>, direction: &Direction, speed: Speed) {
-    let carried = (speed.rate * STEP.as_secs_f64()) as usize;
+fn take(mut from: TcpStream, to: &SyncSender<(Instant, Vec<u8>)>, direction: &Direction, shared: &Shared) {
+    let carried = (shared.speed.rate * STEP.as_secs_f64()) as usize;
     let mut buffer = vec![0; carried.clamp(1448, CHUNK)];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
-        let left = direction.send(count, speed.rate);
+        let left = direction.send(count, shared.rate());
         std::thread::sleep(left.saturating_duration_since(Instant::now()));
         direction.bytes.fetch_add(count as u64, Ordering::SeqCst);
         let bytes = buffer.get(..count).unwrap_or_default().to_vec();
-        if to.send((left + speed.round_trip / 2, bytes)).is_err() {
+        if to.send((left + shared.round_trip() / 2, bytes)).is_err() {
             // Nobody takes them any more.
             let _ = from.shutdown(Shutdown::Both);
             return;
@@ -196,5 +214,9 @@ mod tests {
         // 200 kB at 1 MB/s, one round trip for the handshake and one for the question, and what was lenient.
         assert!(began.elapsed() >= Duration::from_millis(200 + 80 - 5), "{:?}", began.elapsed());
         assert_eq!(link.fetched(), 200_000);
+        link.set_slow(false);
+        let began = Instant::now();
+        assert_eq!(ask(link.address()), answer);
+        assert!(began.elapsed() < Duration::from_millis(100), "{:?}", began.elapsed());
     }
 }

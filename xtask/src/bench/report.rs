@@ -95,8 +95,8 @@ impl Table {
     pub(super) fn markdown(&self) -> String {
         let mut text = format!(
             "{}; {} {}: `cargo xtask bench --case {} --rounds {}`.\n\n\
-             | | median s | min | max | then `sync` | ratio | CPU s | peak MB | {} | written MB | requests |\n\
-             |---|---|---|---|---|---|---|---|---|---|---|\n",
+             | | runs | median s | min | max | then `sync` | ratio | CPU s | peak MB | {} | written MB | requests |\n\
+             |---|---|---|---|---|---|---|---|---|---|---|---|\n",
             self.image,
             self.rounds,
             if self.rounds == 1 { "round" } else { "rounds" },
@@ -112,8 +112,9 @@ impl Table {
             let written = row.costs.iter().all(|cost| cost.written.is_some());
             let _ = writeln!(
                 text,
-                "| {} | {middle:.digits$} | {min:.digits$} | {max:.digits$} | {:.digits$} | {:.2} | {:.2} | {} | {:.1} | {} | {} |",
+                "| {} | {} | {middle:.digits$} | {min:.digits$} | {max:.digits$} | {:.digits$} | {:.2} | {:.2} | {} | {:.1} | {} | {} |",
                 row.name,
+                row.costs.len(),
                 median(row, |cost| cost.sync.as_secs_f64()),
                 median(row, whole) / first,
                 median(row, |cost| cost.processor.as_secs_f64()),
@@ -246,8 +247,8 @@ mod tests {
         assert_eq!(
             rows,
             [
-                "| dockerloader pull | 2.00 | 2.00 | 2.00 | 0.00 | 1.00 | 1.50 | 2.0 | 3.0 | 4.0 | 2 GET |",
-                "| docker pull | 5.00 | 5.00 | 5.00 | 1.00 | 3.00 | 1.50 | 2.0 | 3.0 | 4.0 | 2 GET |",
+                "| dockerloader pull | 1 | 2.00 | 2.00 | 2.00 | 0.00 | 1.00 | 1.50 | 2.0 | 3.0 | 4.0 | 2 GET |",
+                "| docker pull | 1 | 5.00 | 5.00 | 5.00 | 1.00 | 3.00 | 1.50 | 2.0 | 3.0 | 4.0 | 2 GET |",
             ]
         );
         assert!(

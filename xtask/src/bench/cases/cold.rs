@@ -13,9 +13,10 @@ const FLOOR: &str = "physical floor";
 pub(super) fn run(case: &Case, bench: &mut Bench) -> Result<Table> {
     let chain = case.chain(bench, 1)?;
     let image = chain.versions.first().ok_or_else(|| Failure::new("there is no version"))?;
-    let mut table = Table::new(case.name, image, bench.rounds);
+    let rounds = case.rounds(bench);
+    let mut table = Table::new(case.name, image, rounds);
     let link = case.link(bench)?;
-    for round in 0..bench.rounds {
+    for round in 0..rounds {
         let volume = bench.volume(FileSystem::Ext4)?;
         let place = volume.directory();
         let mut tools = lanes::all(bench, place, &mut table)?;

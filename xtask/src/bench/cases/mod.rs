@@ -78,6 +78,9 @@ pub(super) const CASES: [Case; 14] = [
 
 /// 20 Mbit/s, 80 ms there and back.
 const SLOW: Speed = Speed { rate: 2.5e6, round_trip: Duration::from_millis(80) };
+/// How often is enough for what differs little, or is far behind.
+const FEW: u32 = 3;
+
 /// For those who only try it out.
 const QUICK: Speed = Speed { rate: 2e7, round_trip: Duration::from_millis(10) };
 
@@ -121,6 +124,11 @@ impl Case {
             read.context(format_args!("read {}", blob.display()))?;
         }
         Ok(chain)
+    }
+
+    /// On a slow line the line decides, and all rounds are alike.
+    fn rounds(&self, bench: &Bench) -> u32 {
+        if self.slow { bench.rounds.min(FEW) } else { bench.rounds }
     }
 
     fn link(&self, bench: &Bench) -> Result<Option<Link>> {
@@ -168,8 +176,18 @@ impl Bench {
     }
 
     /// Runs what has to happen before something can be measured.
-    fn prepare(&self, tool: &mut dyn Tool, target: &Target<'_>, volume: &Volume) -> Result {
-        measure(tool.pull(target), tool.daemon(), volume, &self.log)?;
+    fn prepare(
+        &self,
+        tool: &mut dyn Tool,
+        target: &Target<'_>,
+        volume: &Volume,
+        link: Option<&Link>,
+    ) -> Result {
+        let slow = |slow| link.into_iter().for_each(|link| link.set_slow(slow));
+        slow(false);
+        let done = measure(tool.pull(target), tool.daemon(), volume, &self.log);
+        slow(true);
+        done?;
         tool.settle()
     }
 

@@ -14,7 +14,7 @@ pub(super) fn run(case: &Case, bench: &mut Bench) -> Result<Table> {
     let target = bench.target(link.as_ref(), &chain.repository, image)?;
     let mut tools = lanes::all(bench, volume.directory(), &mut table)?;
     for tool in &mut tools {
-        let prepared = bench.prepare(tool.as_mut(), &target, &volume);
+        let prepared = bench.prepare(tool.as_mut(), &target, &volume, link.as_ref());
         table.expect(&tool.name(), prepared)?;
     }
     for round in 0..bench.rounds {

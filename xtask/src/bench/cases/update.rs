@@ -2,10 +2,11 @@
 //!
 //! Ours runs once for each method, on the file system that the method needs, with three versions behind it: the state of a
 //! machine that has been updated before, with a spare tree where the method has one. Where a spare tree makes a difference, it
-//! also runs without one: the first update of all, each round in a new place.
+//! also runs without one: the first update of all, each time in a new place. That, and a tool that does everything anew, runs a
+//! few times only.
 
 use super::lanes::{self, Started};
-use super::{Bench, Case, rotated};
+use super::{Bench, Case, FEW, rotated};
 use crate::bench::image::Chain;
 use crate::bench::link::Link;
 use crate::bench::report::Table;
@@ -23,12 +24,14 @@ struct Lane {
     volume: usize,
     /// Whether it has to go through all versions.
     steady: bool,
+    rounds: u32,
 }
 
 pub(super) fn run(case: &Case, bench: &mut Bench) -> Result<Table> {
-    let chain = case.chain(bench, u64::from(BEFORE + bench.rounds))?;
+    let rounds = case.rounds(bench);
+    let chain = case.chain(bench, u64::from(BEFORE + rounds))?;
     let last = chain.versions.last().ok_or_else(|| Failure::new("there is no version"))?;
-    let mut table = Table::new(case.name, last, bench.rounds);
+    let mut table = Table::new(case.name, last, rounds);
     let link = case.link(bench)?;
     let methods = available(bench, &mut table);
     let volumes = volumes(bench, &methods)?;
@@ -39,7 +42,7 @@ pub(super) fn run(case: &Case, bench: &mut Bench) -> Result<Table> {
             let Some((_, volume)) = volumes.get(lane.volume) else { continue };
             let name = lane.tool.name();
             if !table.has_failed(&name) {
-                let prepared = bench.prepare(lane.tool.as_mut(), &target, volume);
+                let prepared = bench.prepare(lane.tool.as_mut(), &target, volume, link.as_ref());
                 table.expect(&name, prepared)?;
             }
         }
@@ -50,14 +53,14 @@ pub(super) fn run(case: &Case, bench: &mut Bench) -> Result<Table> {
             let Some(lane) = lanes.get_mut(index) else { continue };
             let Some((_, volume)) = volumes.get(lane.volume) else { continue };
             let name = lane.tool.name();
-            if !table.has_failed(&name) {
+            if round < lane.rounds && !table.has_failed(&name) {
                 let commands = lane.tool.pull(&target);
                 let cost = bench.observe(lane.tool.as_ref(), commands, volume, link.as_ref());
                 let settled = cost.and_then(|cost| lane.tool.settle().map(|()| cost));
                 table.take(&name, settled)?;
             }
         }
-        for method in methods.iter().copied().filter(|method| method.has_spare()) {
+        for method in methods.iter().copied().filter(|method| round < FEW && method.has_spare()) {
             first(bench, method, &chain, link.as_ref(), &mut table)?;
         }
     }
@@ -74,7 +77,7 @@ fn first(bench: &mut Bench, method: Method, chain: &Chain, link: Option<&Link>, 
         return Ok(());
     }
     let target = bench.target(link, &chain.repository, zero)?;
-    let prepared = bench.prepare(tool.as_mut(), &target, &volume);
+    let prepared = bench.prepare(tool.as_mut(), &target, &volume, link);
     table.expect(&name, prepared)?;
     let target = bench.target(link, &chain.repository, one)?;
     let cost = bench.observe(tool.as_ref(), tool.pull(&target), &volume, link);
@@ -126,11 +129,14 @@ fn lanes(
         let Some(index) = volumes.iter().position(|(found, _)| *found == kind) else { continue };
         let Some((_, volume)) = volumes.get(index) else { continue };
         let tool = lanes::ours(bench, volume.directory(), *method, "")?;
-        lanes.push(Lane { tool, volume: index, steady: true });
+        lanes.push(Lane { tool, volume: index, steady: true, rounds: u32::MAX });
     }
     if let Some((_, volume)) = volumes.first() {
         let others = lanes::others(volume.directory(), table);
-        lanes.extend(others.into_iter().map(|tool| Lane { tool, volume: 0, steady: false }));
+        lanes.extend(others.into_iter().map(|tool| {
+            let rounds = if tool.starts_anew() { FEW } else { u32::MAX };
+            Lane { tool, volume: 0, steady: false, rounds }
+        }));
     }
     Ok(lanes)
 }

@@ -51,6 +51,11 @@ pub(super) trait Tool {
         None
     }
 
+    /// Whether an update costs it as much as an empty place.
+    fn starts_anew(&self) -> bool {
+        false
+    }
+
     /// Makes what was pulled the version from which the next update starts. Not measured.
     fn settle(&mut self) -> Result {
         Ok(())

@@ -51,6 +51,10 @@ impl Tool for Skopeo {
         vec![copy]
     }
 
+    fn starts_anew(&self) -> bool {
+        true
+    }
+
     fn settle(&mut self) -> Result {
         self.versions += 1;
         Ok(())
