@@ -31,8 +31,10 @@ pub(super) struct Cost {
     pub(super) traffic: Traffic,
 }
 
-/// How often memory is looked at.
+/// How often memory is looked at, and how often in the beginning, so that a short run is seen at all.
 const INTERVAL: Duration = Duration::from_millis(10);
+const FIRST_INTERVAL: Duration = Duration::from_millis(1);
+const BEGINNING: Duration = Duration::from_millis(50);
 
 /// Runs programs one after the other; what they write is appended to the file `log`. Their volume is synced before, so that
 /// nobody pays for the dirty pages of somebody else.
@@ -66,11 +68,11 @@ fn run(command: Command, daemon: Option<u32>, log: &Path) -> Result<u64> {
     let (ended, roots) = (AtomicBool::new(false), [Some(child.id()), daemon]);
     let (status, peak) = std::thread::scope(|scope| {
         let sampler = scope.spawn(|| {
-            let mut peak = 0;
+            let (mut peak, began) = (0, Instant::now());
             while !ended.load(Ordering::Relaxed) {
                 let sum = roots.iter().flatten().flat_map(|root| tree(*root)).filter_map(resident).sum();
                 peak = u64::max(peak, sum);
-                std::thread::sleep(INTERVAL);
+                std::thread::sleep(if began.elapsed() < BEGINNING { FIRST_INTERVAL } else { INTERVAL });
             }
             peak
         });

@@ -15,12 +15,12 @@ pub(super) fn run(case: &Case, bench: &mut Bench) -> Result<Table> {
     let mut tools = lanes::all(bench, volume.directory(), &mut table)?;
     for tool in &mut tools {
         let prepared = bench.prepare(tool.as_mut(), &target, &volume, link.as_ref());
-        table.expect(&tool.name(), prepared)?;
+        table.expect(&tool.look_name(), prepared)?;
     }
     for round in 0..bench.rounds {
         for index in rotated(tools.len(), round) {
             let Some(tool) = tools.get(index) else { continue };
-            let name = tool.name();
+            let name = tool.look_name();
             if !table.has_failed(&name) {
                 let cost = bench.observe(tool.as_ref(), tool.look(&target), &volume, link.as_ref());
                 table.take(&name, cost)?;

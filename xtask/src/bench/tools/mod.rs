@@ -46,6 +46,11 @@ pub(super) trait Tool {
         self.pull(target)
     }
 
+    /// How a table names that.
+    fn look_name(&self) -> String {
+        self.name()
+    }
+
     /// The process that works for it in the background.
     fn daemon(&self) -> Option<u32> {
         None

@@ -51,6 +51,10 @@ impl Tool for Skopeo {
         vec![copy]
     }
 
+    fn look_name(&self) -> String {
+        "skopeo copy alone".to_owned()
+    }
+
     fn starts_anew(&self) -> bool {
         true
     }
