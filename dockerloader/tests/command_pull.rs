@@ -50,6 +50,8 @@ impl Scene {
             .args(arguments)
             .env_clear()
             .env("DOCKERLOADER_DATA_DIR", self.ground.data())
+            // The tests look into trees, which no supervisor mounts here.
+            .env("DOCKERLOADER_TREE_METHOD", "copy")
             .env("DOCKERLOADER_TARGET", self.registry.reference("app", "latest"))
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
@@ -197,10 +199,9 @@ fn gc_keeps_a_spare_tree_that_no_command_takes_for_a_version() {
     let scene = Scene::new();
     let (v1, v2) = (image(b"one"), image(b"two"));
     scene.registry.put("app", "latest", &v1);
-    // Copies are made everywhere.
-    scene.run_with(&["pull"], &[("DOCKERLOADER_TREE_METHOD", "copy")]);
+    scene.run(&["pull"]);
     scene.registry.put("app", "latest", &v2);
-    scene.run_with(&["pull"], &[("DOCKERLOADER_TREE_METHOD", "copy")]);
+    scene.run(&["pull"]);
     scene.ground.link("entrypoint", &v2.digest);
     let done = scene.run(&["gc", "--json"]).last();
     assert_eq!(done["spare"], v1.digest);

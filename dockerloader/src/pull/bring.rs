@@ -55,9 +55,20 @@ impl Pull<'_> {
             Some(Failure::NoRoom { free }) => Some(free),
             _ => None,
         };
-        let method = volume::probe(self.layout, self.request.method)?;
         install::remove_leftovers(self.layout)?;
         let blobs = Blobs::new(self.layout);
+        let probe = || volume::probe(self.layout, self.request.method).map_err(Error::from);
+        let method = match probe() {
+            // Not even for the attempts is there room.
+            Err(error) if error.is_full() => {
+                if !self.give_up_spare()? {
+                    self.check_space(content, &blobs, Plan::Extract, not_enough, free)?;
+                    return Err(error);
+                }
+                probe()?
+            }
+            probed => probed?,
+        };
         let missing: BTreeSet<Digest> = content.missing(&blobs).map(|blob| blob.digest).collect();
         let look = || {
             let sources = Sources::read(self.layout, method, &content.digest, self.request.current);

@@ -53,7 +53,7 @@ pub enum Error {
     },
     /// The tree can't be made as it is wanted.
     #[error(transparent)]
-    Volume(#[from] volume::Error),
+    Volume(volume::Error),
     /// A version that is an overlay can't be changed.
     #[error(transparent)]
     Overlay(volume::overlay::Error),
@@ -112,6 +112,17 @@ impl From<volume::overlay::Error> for Error {
         match error {
             volume::overlay::Error::Io { action, path, source } => Self::io(action, path)(source),
             other => Self::Overlay(other),
+        }
+    }
+}
+
+impl From<volume::Error> for Error {
+    fn from(error: volume::Error) -> Self {
+        match error {
+            volume::Error::Io { action, path, source } if disk::is_full(&source) => {
+                Self::io(action, path)(source)
+            }
+            other => Self::Volume(other),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The two things that have no safe form in the standard library: what a child does between fork and exec, and sending a
-//! real-time signal. The only `unsafe` code of the project.
+//! real-time signal. With `volume::subvolume` the only `unsafe` code of the project.
 #![expect(unsafe_code, reason = "pre_exec and raw signal numbers; each use says why it is sound")]
 
 use std::ffi::CString;

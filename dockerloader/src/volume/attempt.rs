@@ -85,16 +85,22 @@ fn attempt(layout: &Layout) -> Result<Probe, Error> {
     remove(&directory).map_err(failed("remove"))?;
     RealDisk.create_directories(&directory).map_err(failed("make"))?;
     let mut probe = Probe::default();
-    if let Err(unsupported) = overlay::supported(layout) {
-        probe.cannot.insert(Method::Overlay, unsupported.reason);
-    }
-    for (method, result) in [(Method::Snapshot, snapshot(&directory)), (Method::Reflink, reflink(&directory))]
-    {
+    let (snapshot, reflink) = (snapshot(&directory), reflink(&directory));
+    let text = |error| reason(&directory, error);
+    for (method, result) in [(Method::Snapshot, &snapshot), (Method::Reflink, &reflink)] {
         if let Err(error) = result {
-            probe.cannot.insert(method, reason(&directory, &error));
+            probe.cannot.insert(method, text(error));
         }
     }
     remove(&directory).map_err(failed("remove"))?;
+    // A full disk says nothing about what the file system can.
+    for result in [snapshot, reflink] {
+        result
+            .or_else(|error| if disk::is_full(&error) { Err(failed("write to")(error)) } else { Ok(()) })?;
+    }
+    if let Err(unsupported) = overlay::supported(layout) {
+        probe.cannot.insert(Method::Overlay, unsupported.reason);
+    }
     Ok(probe)
 }
 

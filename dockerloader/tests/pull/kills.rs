@@ -17,7 +17,7 @@ fn child() {
         current: None,
         rejected: BTreeMap::new(),
         again: false,
-        method: Wanted::Auto,
+        method: PLAIN,
         wait: Duration::ZERO,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

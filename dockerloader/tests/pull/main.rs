@@ -31,12 +31,15 @@ use dockerloader::layout::{Layout, Slot};
 use dockerloader::progress::{Event, Progress};
 use dockerloader::pull::{self, Error, Outcome, Request};
 use dockerloader::remedy::Remedy;
-use dockerloader::volume::Wanted;
+use dockerloader::volume::{Method, Wanted};
 use fixtures::ground::Ground;
 use fixtures::image::{BuiltImage, Compression, Flavour, Image, Index, Layer, Publish, noise};
 use fixtures::registry::{Auth, Fault, Gate, Kind, Registry, Rule};
 
 const SCRIPT: &[u8] = b"#!/bin/sh\nexit 0\n";
+
+/// Trees that are there without a supervisor to mount them, since the tests look into them.
+const PLAIN: Wanted = Wanted::Only(Method::Copy);
 
 /// A registry and a data directory.
 struct Scene {
@@ -70,7 +73,7 @@ impl Scene {
             current: None,
             rejected: BTreeMap::new(),
             again: false,
-            method: Wanted::Auto,
+            method: PLAIN,
             wait: Duration::ZERO,
         }
     }

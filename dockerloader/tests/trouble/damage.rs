@@ -22,7 +22,10 @@ fn with_data(name: &str) -> BuiltImage {
 
 /// With v1 as the previous and v2 as the current version, and no registry.
 fn offline() -> (Scene, String, String) {
-    let scene = Scene::new();
+    offline_in(Scene::new())
+}
+
+fn offline_in(scene: Scene) -> (Scene, String, String) {
     let (v1, v2) = (with_data("v1"), with_data("v2"));
     scene.install(&v1);
     fs::rename(scene.place.root().join("entrypoint"), scene.place.root().join("entrypoint-previous"))
@@ -271,7 +274,8 @@ fn verify_finds_and_restore_mends() {
         ("extra", |tree| fs::write(tree.join("data/extra"), b"extra").unwrap()),
     ];
     for (row, damage) in damages {
-        let (scene, _, v2) = offline();
+        // What is damaged is the tree itself, which is there without a supervisor.
+        let (scene, _, v2) = offline_in(Scene::new().set("DOCKERLOADER_TREE_METHOD", "copy"));
         damage(&scene.place.tree(&v2));
         let found = scene.run(&["verify", "--full"]);
         // What an application added is told, but is no damage.

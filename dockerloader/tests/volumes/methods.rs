@@ -104,7 +104,7 @@ fn a_method_that_does_not_work_here_is_an_error_that_says_why_and_nothing_is_los
     // The status has it.
     let trees = recall(&RealDisk, &scene.layout).unwrap().trees;
     assert!(trees.problem.unwrap().contains("ext4 can't"));
-    scene.wanted = Wanted::Auto;
+    scene.wanted = Wanted::Only(Method::Copy);
     scene.update(&images::image(1, 2));
     assert_eq!(recall(&RealDisk, &scene.layout).unwrap().trees.problem, None);
 }
@@ -112,7 +112,7 @@ fn a_method_that_does_not_work_here_is_an_error_that_says_why_and_nothing_is_los
 #[test]
 fn what_the_status_says_is_read_again_from_json() {
     let Some(volume) = Volume::new(EXT4) else { return };
-    let scene = Scene::new(&volume, Wanted::Auto);
+    let scene = Scene::new(&volume, Wanted::Only(Method::Copy));
     scene.update(&images::image(1, 1));
     let trees = recall(&RealDisk, &scene.layout).map(|memory| memory.trees);
     let status = Status { trees, ..Status::default() };

@@ -183,10 +183,7 @@ fn without_stamps_or_seal_what_is_there_is_no_base() {
             scene.pull(&next).unwrap();
             // Its files may be read all the same: they are hashed.
             let made = scene.made();
-            assert_eq!(
-                (made.method, made.base),
-                (Some(method).filter(|_| method != Method::Snapshot), Origin::Empty)
-            );
+            assert_eq!((made.method, made.base), (Some(method), Origin::Empty));
             scene.assert_as_extracted(&next);
         }
     });
