@@ -85,11 +85,11 @@ impl Temporary {
     /// be.
     pub(super) fn new(layout: &Layout, digest: &Digest, method: Option<Method>) -> Result<Self, Error> {
         Self::at(layout, digest, |path| {
-            if method == Some(Method::Snapshot) {
-                make_subvolume(path)
-            } else {
-                RealDisk.create_directories(path)
+            // What was remembered of the volume may be of another one by now: a directory is one everywhere.
+            if method == Some(Method::Snapshot) && make_subvolume(path).is_ok() {
+                return Ok(());
             }
+            RealDisk.create_directories(path)
         })
     }
 

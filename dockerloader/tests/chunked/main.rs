@@ -17,6 +17,7 @@ use dockerloader::digest::Digest;
 use dockerloader::layout::Layout;
 use dockerloader::progress::{Event, Progress};
 use dockerloader::pull::{self, Error, Outcome, Request};
+use dockerloader::volume::{Method, Wanted};
 use fixtures::ground::Ground;
 use fixtures::image::{BuiltImage, Compression, Image, Layer, noise};
 use fixtures::registry::{Fault, Kind, Registry, Rule};
@@ -64,6 +65,8 @@ impl Scene {
             current: None,
             rejected: BTreeMap::new(),
             again: false,
+            // Without a supervisor nobody mounts what a pull makes.
+            method: Wanted::Only(Method::Copy),
             wait: Duration::ZERO,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
