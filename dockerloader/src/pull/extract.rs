@@ -52,8 +52,8 @@ struct Start {
 
 /// What makes the tree.
 enum Engine<P> {
-    Extraction(Extraction<P>),
-    Update(Update<P>),
+    Extraction(Box<Extraction<P>>),
+    Update(Box<Update<P>>),
 }
 
 /// A finished tree, and what is to be known of its layers from now on.
@@ -147,9 +147,9 @@ pub(super) fn run(
     let at = |digest: Digest| move |source| explain(digest, source);
     let quiet: fn(u64) = |_| {};
     let mut engine = match &job.update {
-        None => Engine::Extraction(Extraction::new(root, job.limits, quiet).map_err(at(digest))?),
+        None => Engine::Extraction(Box::new(Extraction::new(root, job.limits, quiet).map_err(at(digest))?)),
         Some(Start { base, .. }) => {
-            Engine::Update(Update::new(root, base.clone(), job.limits, quiet).map_err(at(digest))?)
+            Engine::Update(Box::new(Update::new(root, base.clone(), job.limits, quiet).map_err(at(digest))?))
         }
     };
     let (mut arrivals, mut indexes) = (BTreeMap::new(), Vec::new());
