@@ -223,12 +223,13 @@ fn classify(name: &OsStr) -> Name {
         return Name::Leftover;
     }
     let Some(text) = name.to_str() else { return Name::Foreign };
-    let kinds: [(&str, fn(Digest) -> Name); 3] =
-        [(PARTIAL, Name::Partial), (SPARE, Name::Spare), ("", Name::Content)];
-    let parse = |(prefix, of): (&str, fn(Digest) -> Name)| {
-        text.strip_prefix(prefix).and_then(|digest| digest.parse().ok()).map(of)
-    };
-    kinds.into_iter().find_map(parse).unwrap_or(Name::Foreign)
+    let after = |prefix: &str| text.strip_prefix(prefix)?.parse::<Digest>().ok();
+    match (after(PARTIAL), after(SPARE), after("")) {
+        (Some(digest), ..) => Name::Partial(digest),
+        (_, Some(digest), _) => Name::Spare(digest),
+        (.., Some(digest)) => Name::Content(digest),
+        (None, None, None) => Name::Foreign,
+    }
 }
 
 pub(super) fn is_leftover(name: &OsStr) -> bool {
