@@ -71,7 +71,7 @@ impl Scene {
             Event::Made { digest: _, made } => Some(made.clone()),
             _ => None,
         });
-        made.last().expect("a tree was made")
+        made.next_back().expect("a tree was made")
     }
 
     /// Pulls, and has the trial succeed: the staged version becomes the current one, and what no slot names is cleaned up.
