@@ -67,7 +67,7 @@ impl Scene {
     /// How the last pull made its tree.
     pub(crate) fn made(&self) -> Made {
         let events = self.events.lock().unwrap();
-        let made = events.iter().filter_map(|event| match event {
+        let mut made = events.iter().filter_map(|event| match event {
             Event::Made { digest: _, made } => Some(made.clone()),
             _ => None,
         });
