@@ -34,14 +34,11 @@ pub fn read(disk: &(impl Disk + ?Sized), layout: &Layout) -> io::Result<Slots> {
     Ok(Slots::parse(layout, &listing))
 }
 
-/// Whether a version is on disk as a stack that is not mounted: that shows an empty directory, or none. Whether it can be mounted is found
+/// Whether a version is on disk as a stack that is not mounted: that shows an empty directory. Whether it can be mounted is found
 /// out when it is to be started; if not, it is restored from its layers.
 fn has_stack(disk: &(impl Disk + ?Sized), layout: &Layout, digest: &Digest) -> bool {
-    let is_empty = || match disk.list(&layout.tree(digest)) {
-        Ok(names) => names.is_empty(),
-        Err(error) => error.kind() == io::ErrorKind::NotFound,
-    };
-    matches!(disk.kind(&layout.stack(digest)), Ok(Some(Kind::File))) && is_empty()
+    matches!(disk.kind(&layout.stack(digest)), Ok(Some(Kind::File)))
+        && disk.list(&layout.tree(digest)).is_ok_and(|names| names.is_empty())
 }
 
 fn read_optional(

@@ -66,7 +66,7 @@ fn without_the_right_to_mount_each_version_is_restored_as_a_plain_tree() {
 
     // From here on there is nothing to mount, with and without the right to.
     let mut running = init.run(&versions.stage);
-    running.event("run", 1);
+    await_starts(&versions, &["old", "new", "new", "old", "old"]);
     assert_eq!(running.seen("mount").len() + running.seen("unmountable").len(), 0, "{}", running.stderr());
     assert_eq!(running.stop(15), 0, "{}", running.stderr());
     // The clean-up takes what nobody stands on any more.
@@ -127,8 +127,9 @@ fn a_killed_supervisor_leaves_nothing_that_keeps_the_next_one_from_mounting() {
         // With its namespace, and all in it.
         running.stop(9);
     }
+    let starts = versions.starts().len();
     let mut running = init.run(&versions.stage);
-    running.event("run", 1);
+    eventually("the last start", || (versions.starts().len() > starts).then_some(()));
     assert_eq!(running.seen("unmountable").len(), 0, "{}", running.stderr());
     assert_eq!(running.stop(15), 0, "{}", running.stderr());
 }
