@@ -207,8 +207,12 @@ fn gc_keeps_a_spare_tree_that_no_command_takes_for_a_version() {
     assert_eq!(done["spare"], v1.digest);
     let spare = format!("spare-{}", v1.digest);
     assert_eq!(scene.ground.list("extracted"), [v2.digest.clone(), spare]);
-    assert_eq!(scene.ground.list("images"), [v2.digest.clone()], "its manifest and its blobs are nobody's");
-    assert_eq!(scene.ground.list("launch"), [v2.digest.clone()]);
+    assert_eq!(
+        scene.ground.list("images"),
+        std::slice::from_ref(&v2.digest),
+        "its manifest and its blobs are nobody's"
+    );
+    assert_eq!(scene.ground.list("launch"), std::slice::from_ref(&v2.digest));
     let verified = scene.run(&["verify", "--json"]).stdout;
     assert!(!verified.contains(&v1.digest) && verified.contains(&v2.digest), "{verified}");
     let status = scene.run(&["status", "--json"]).last();

@@ -44,16 +44,35 @@ impl Docker {
     /// A new daemon, without any image, that keeps its data in a directory that it makes below `parent`.
     pub(crate) fn start(parent: &Path) -> Result<Self> {
         let docker = Self { started: Some(Started::spawn(parent)?) };
+        docker.wait_until_it_answers()?;
+        Ok(docker)
+    }
+
+    /// Kills a daemon of our own with SIGKILL, and starts it again with its data.
+    pub(crate) fn kill_and_restart(&mut self) -> Result {
+        let Some(started) = &mut self.started else { return Ok(()) };
+        started.process.kill().context("kill dockerd")?;
+        started.process.wait().context("wait for dockerd")?;
+        // As after a power failure: what says that containerd runs is gone with it.
+        for name in ["containerd.pid", "containerd.sock"] {
+            let path = started.runtime.join("exec/containerd").join(name);
+            std::fs::remove_file(&path).context(format_args!("remove {}", path.display()))?;
+        }
+        started.process = Started::launch(&started.runtime, &started.data)?;
+        self.wait_until_it_answers()
+    }
+
+    fn wait_until_it_answers(&self) -> Result {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
-            match docker.version() {
+            match self.version() {
                 Ok(version) => {
-                    eprintln!("started a Docker daemon of our own, {version}, at {}", docker.host());
-                    return Ok(docker);
+                    eprintln!("started a Docker daemon of our own, {version}, at {}", self.host());
+                    return Ok(());
                 }
                 Err(failure) if interrupt::interrupted() => return Err(failure),
                 Err(failure) if Instant::now() > deadline => {
-                    return Err(Failure::new(format!("dockerd doesn't answer: {failure}\n{}", docker.log())));
+                    return Err(Failure::new(format!("dockerd doesn't answer: {failure}\n{}", self.log())));
                 }
                 Err(_) => std::thread::sleep(Duration::from_millis(100)),
             }
@@ -137,9 +156,6 @@ impl Started {
     /// Containers of the tests use the machine's own network, so this daemon makes no bridge and no firewall rule: nothing
     /// of it stays on the machine.
     fn spawn(parent: &Path) -> Result<Self> {
-        let dockerd = find_program("dockerd").ok_or_else(|| {
-            Failure::new("no Docker daemon runs and there is no dockerd: apt-get install docker.io, or `cargo xtask test`")
-        })?;
         let make = |prefix: &str, parent: &Path| {
             let made = tempfile::Builder::new().prefix(prefix).tempdir_in(parent);
             made.map(tempfile::TempDir::keep)
@@ -147,6 +163,14 @@ impl Started {
         };
         let runtime = make("dockerd-", &std::env::temp_dir())?;
         let data = make("dockerd-data-", parent)?;
+        let process = Self::launch(&runtime, &data)?;
+        Ok(Self { process, runtime, data })
+    }
+
+    fn launch(runtime: &Path, data: &Path) -> Result<Child> {
+        let dockerd = find_program("dockerd").ok_or_else(|| {
+            Failure::new("no Docker daemon runs and there is no dockerd: apt-get install docker.io, or `cargo xtask test`")
+        })?;
         let log = File::create(runtime.join("log")).context("make the log of dockerd")?;
         let errors = log.try_clone().context("make the log of dockerd")?;
         // When this process is killed, the kernel stops the daemon.
@@ -156,16 +180,14 @@ impl Started {
             command.args(["sudo", "--"]);
         }
         command.arg(dockerd).arg("--host").arg(format!("unix://{}", runtime.join("socket").display()));
-        command.arg("--data-root").arg(&data).arg("--exec-root").arg(runtime.join("exec"));
+        command.arg("--data-root").arg(data).arg("--exec-root").arg(runtime.join("exec"));
         command
             .arg("--pidfile")
             .arg(runtime.join("pid"))
             .args(["--group", &nix::unistd::getegid().to_string()]);
         command.args(["--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"]);
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let process =
-            command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn().context("start dockerd")?;
-        Ok(Self { process, runtime, data })
+        command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn().context("start dockerd")
     }
 
     fn socket(&self) -> PathBuf {
@@ -216,7 +238,7 @@ impl Drop for Started {
 }
 
 /// The mount points below some directories, innermost first, in the text of `/proc/self/mounts`.
-fn mounts_below(mounts: &str, directories: &[&Path]) -> Vec<PathBuf> {
+pub(crate) fn mounts_below(mounts: &str, directories: &[&Path]) -> Vec<PathBuf> {
     let points = mounts.lines().filter_map(|line| line.split(' ').nth(1)).map(PathBuf::from);
     let mut below = points
         .filter(|point| directories.iter().any(|directory| point.starts_with(directory)))

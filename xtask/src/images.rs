@@ -47,6 +47,13 @@ pub(crate) fn build_loader() -> Result<PathBuf> {
     build_static(&["--package", "dockerloader", "--features", "loader"], "dockerloader")
 }
 
+/// The supervisor as tests use it: quickly built, and slow.
+pub(crate) fn build_debug_loader() -> Result<PathBuf> {
+    let binary = ["--package", "dockerloader", "--features", "loader", "--bin", "dockerloader"];
+    cargo().args(["build", "--quiet"]).args(binary).arg("--target-dir", target()).run()?;
+    Ok(target().join("debug/dockerloader"))
+}
+
 /// The static binary of the example application, built by itself so that it has the library's default features.
 pub(crate) fn build_app() -> Result<PathBuf> {
     build_static(&["--package", "dockerloaded"], "dockerloaded")

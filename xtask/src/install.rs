@@ -65,6 +65,9 @@ const NEEDS: &[Need] = &[
     debian("buildah", &["buildah"], "images made by another builder"),
     debian("debootstrap", &["debootstrap"], "a real root file system"),
     debian("python3", &["python3-minimal"], "an application in another language"),
+    debian("mkfs.ext4", &["e2fsprogs"], "file systems of the tests' own"),
+    debian("strace", &["strace"], "system calls are counted"),
+    debian("valgrind", &["valgrind"], "instructions and allocations are counted"),
     debian(
         "/etc/ssl/certs/ca-certificates.crt",
         &["ca-certificates"],

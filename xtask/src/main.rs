@@ -50,8 +50,7 @@ enum Command {
     /// Build the image of the supervisor: FROM scratch, static binary, CA roots, /bin/cli
     Image(images::ImageArguments),
     /// Measure, and write the figures into docs/benchmarks.md
-    #[command(subcommand)]
-    Bench(bench::Bench),
+    Bench(bench::BenchArguments),
 }
 
 fn main() -> ExitCode {
@@ -60,10 +59,20 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Services => services::hold().map(|()| ExitCode::SUCCESS),
         Command::Image(arguments) => images::build_for_release(&arguments).map(|()| ExitCode::SUCCESS),
-        Command::Bench(bench) => bench::run(&bench).map(|()| ExitCode::SUCCESS),
+        Command::Bench(arguments) => bench::run(&arguments).map(|()| ExitCode::SUCCESS),
     });
     done.unwrap_or_else(|failure| {
         eprintln!("xtask: {failure}");
         ExitCode::FAILURE
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Arguments::command().debug_assert();
+    }
 }

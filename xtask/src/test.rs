@@ -58,6 +58,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     containers(&mut stages, arguments);
     if everything {
+        stages.run("benchmark", |_| benchmark(arguments));
         stages.run("package", |_| {
             judge(cargo().args([
                 "package",
@@ -105,6 +106,17 @@ fn containers(stages: &mut Stages, arguments: &Arguments) {
         drop(services);
         Ok(Verdict::Passed)
     });
+}
+
+/// Whether every case of the benchmark still works; figures come from `cargo xtask bench`, on a quiet machine.
+fn benchmark(arguments: &Arguments) -> Result<Verdict> {
+    if arguments.no_docker {
+        return Ok(Verdict::Skipped("--no-docker was given, and there are no others to compare with".into()));
+    }
+    if !nix::unistd::geteuid().is_root() {
+        return Ok(Verdict::Skipped("only root can mount file systems".into()));
+    }
+    judge(cargo().args(["xtask", "bench", "--quick"]))
 }
 
 /// The database of known vulnerabilities comes from GitHub, which not every machine reaches.

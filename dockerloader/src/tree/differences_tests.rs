@@ -123,7 +123,8 @@ fn what_differs_is_done_and_no_more() {
 #[test]
 fn what_a_workload_did_is_undone() {
     let tree = [("d/", ""), ("d/f", "1"), ("e/", ""), ("e/g", "2")];
-    let table: [(&[(&str, State)], &[&str], &[&str]); 6] = [
+    type Row<'a> = (&'a [(&'a str, State)], &'a [&'a str], &'a [&'a str]);
+    let table: [Row<'_>; 6] = [
         (&[], &["d/new", "e/old"], &["remove d/new", "remove e/old", "finish e", "finish d"]),
         (&[("d/f", State::Missing)], &[], &["make d/f", "finish d"]),
         (&[("d/f", State::Other)], &[], &["remove d/f", "make d/f", "finish d"]),
@@ -198,9 +199,7 @@ fn carry_out(disk: &mut Disk, plan: &Plan, target: &Index) {
         let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
         assert_eq!(disk[parent].content, "folder", "{path} has no folder");
     };
-    let mut fresh = 1_000_000;
-    for operation in &plan.operations {
-        fresh += 1;
+    for (fresh, operation) in (1_000_000..).zip(&plan.operations) {
         match operation {
             Operation::Salvage { .. } => {}
             Operation::Remove { place } => {

@@ -4,23 +4,29 @@ use std::path::Path;
 
 use crate::call::Call;
 
-/// Cores, memory, kernel, and the file system below `directory`.
-pub(super) fn describe(directory: &Path) -> String {
+/// Cores, memory and kernel.
+pub(super) fn describe() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let model = field(&read("/proc/cpuinfo"), "model name").unwrap_or("unknown processor").to_owned();
     let memory = field(&read("/proc/meminfo"), "MemTotal").and_then(kilobytes).unwrap_or_default();
-    let journal = std::fs::read_dir("/proc/fs/jbd2").is_ok_and(|mut entries| entries.next().is_some());
-    let file_system = match file_system(&read("/proc/self/mounts"), directory) {
-        Some(kind) if kind == "ext4" && !journal => "ext4 without a journal".to_owned(),
-        Some(kind) => kind,
-        None => "an unknown file system".to_owned(),
-    };
     format!(
-        "{cores} cores ({model}), {:.0} GiB of memory, Linux {}, {file_system}",
+        "{cores} cores ({model}), {:.0} GiB of memory, Linux {}",
         memory as f64 / f64::from(1 << 20),
         read("/proc/sys/kernel/osrelease").trim(),
     )
+}
+
+/// The type of the file system that holds `directory`.
+pub(super) fn file_system_of(directory: &Path) -> String {
+    let directory = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let journal = std::fs::read_dir("/proc/fs/jbd2").is_ok_and(|mut entries| entries.next().is_some());
+    match file_system(&mounts, &directory) {
+        Some(kind) if kind == "ext4" && !journal => "ext4 without a journal".to_owned(),
+        Some(kind) => kind,
+        None => "an unknown file system".to_owned(),
+    }
 }
 
 /// The first line that each program says about its version, without what comes after the first comma.

@@ -6,29 +6,46 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use super::traffic::Traffic;
+use super::volume::Volume;
 use crate::failure::{Context as _, Failure, Result};
 use crate::interrupt;
 
 /// What a run took.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Cost {
     /// From the start of the first program to the end of the last one.
     pub(super) wall: Duration,
-    /// A `sync` of everything, right after it.
+    /// A `syncfs` of the file system that it wrote to, right after it.
     pub(super) sync: Duration,
     /// User and system time of the programs, of all that they waited for, and of the daemon.
     pub(super) processor: Duration,
     /// Resident memory of all of them at once, in KiB, at its highest.
     pub(super) memory: u64,
+    /// Bytes that reached the disk, with those of the sync; `None` where nobody counts them.
+    pub(super) written: Option<u64>,
+    /// What the registry did for it.
+    pub(super) traffic: Traffic,
 }
 
-/// How often memory is looked at.
+/// How often memory is looked at, and how often in the beginning, so that a short run is seen at all.
 const INTERVAL: Duration = Duration::from_millis(10);
+const FIRST_INTERVAL: Duration = Duration::from_millis(1);
+const BEGINNING: Duration = Duration::from_millis(50);
 
-/// Runs programs one after the other; what they write is appended to the file `log`. Everything is synced before, so that
+/// Runs programs one after the other; what they write is appended to the file `log`. Their volume is synced before, so that
 /// nobody pays for the dirty pages of somebody else.
-pub(super) fn measure(commands: Vec<Command>, daemon: Option<u32>, log: &Path) -> Result<Cost> {
-    nix::unistd::sync();
+pub(super) fn measure(
+    commands: Vec<Command>,
+    daemon: Option<u32>,
+    volume: &Volume,
+    log: &Path,
+) -> Result<Cost> {
+    volume.sync()?;
+    let written = volume.written();
     let before = processor_time(daemon);
     let began = Instant::now();
     let mut memory = 0;
@@ -39,25 +56,23 @@ pub(super) fn measure(commands: Vec<Command>, daemon: Option<u32>, log: &Path) -
     // The daemon may still be at work, but what it was asked for is done.
     let processor = processor_time(daemon).saturating_sub(before);
     let began = Instant::now();
-    nix::unistd::sync();
-    Ok(Cost { wall, sync: began.elapsed(), processor, memory })
+    volume.sync()?;
+    let sync = began.elapsed();
+    let written = volume.written().zip(written).map(|(after, before)| after.saturating_sub(before));
+    Ok(Cost { wall, sync, processor, memory, written, traffic: Traffic::default() })
 }
 
 /// Runs one program. Gives the highest sum of resident memory that was seen.
-fn run(mut command: Command, daemon: Option<u32>, log: &Path) -> Result<u64> {
-    let shown = format!("{command:?}");
-    let output = File::options().create(true).append(true).open(log).context("open the log")?;
-    command.stdin(Stdio::null()).stdout(output.try_clone().context("open the log")?).stderr(output);
-    std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    let mut child = interrupt::spawn(&mut command)?;
+fn run(command: Command, daemon: Option<u32>, log: &Path) -> Result<u64> {
+    let (mut child, shown) = start(command, log)?;
     let (ended, roots) = (AtomicBool::new(false), [Some(child.id()), daemon]);
     let (status, peak) = std::thread::scope(|scope| {
         let sampler = scope.spawn(|| {
-            let mut peak = 0;
+            let (mut peak, began) = (0, Instant::now());
             while !ended.load(Ordering::Relaxed) {
                 let sum = roots.iter().flatten().flat_map(|root| tree(*root)).filter_map(resident).sum();
                 peak = u64::max(peak, sum);
-                std::thread::sleep(INTERVAL);
+                std::thread::sleep(if began.elapsed() < BEGINNING { FIRST_INTERVAL } else { INTERVAL });
             }
             peak
         });
@@ -69,10 +84,48 @@ fn run(mut command: Command, daemon: Option<u32>, log: &Path) -> Result<u64> {
     if status.context(format_args!("wait for {shown}"))?.success() {
         return Ok(peak);
     }
+    Err(Failure::new(format!("{shown} failed:\n{}", last_lines(log))))
+}
+
+/// Starts programs one after the other, and kills the one that runs when `when` says so. Gives whether that happened.
+pub(super) fn run_until(commands: Vec<Command>, log: &Path, when: impl Fn() -> bool) -> Result<bool> {
+    for command in commands {
+        let (mut child, shown) = start(command, log)?;
+        let group = i32::try_from(child.id()).map(Pid::from_raw).context("know the process")?;
+        loop {
+            if let Some(status) = child.try_wait().context(format_args!("wait for {shown}"))? {
+                interrupt::forget(&child);
+                if !status.success() {
+                    return Err(Failure::new(format!("{shown} failed:\n{}", last_lines(log))));
+                }
+                break;
+            }
+            if when() {
+                killpg(group, Signal::SIGKILL).context(format_args!("kill {shown}"))?;
+                let ended = child.wait();
+                interrupt::forget(&child);
+                return ended.map(|_| true).context(format_args!("wait for {shown}"));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    Ok(false)
+}
+
+fn start(mut command: Command, log: &Path) -> Result<(std::process::Child, String)> {
+    let mut words = vec![command.get_program().to_string_lossy()];
+    words.extend(command.get_args().map(std::ffi::OsStr::to_string_lossy));
+    let shown = words.join(" ");
+    let output = File::options().create(true).append(true).open(log).context("open the log")?;
+    command.stdin(Stdio::null()).stdout(output.try_clone().context("open the log")?).stderr(output);
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    Ok((interrupt::spawn(&mut command)?, shown))
+}
+
+fn last_lines(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
-    let lines = text.lines().rev().take(10).collect::<Vec<_>>();
-    let last = lines.into_iter().rev().collect::<Vec<_>>().join("\n");
-    Err(Failure::new(format!("{shown} failed:\n{last}")))
+    let lines = text.lines().rev().take(5).collect::<Vec<_>>();
+    lines.into_iter().rev().collect::<Vec<_>>().join("\n")
 }
 
 /// A process and its descendants.
@@ -138,6 +191,7 @@ mod tests {
     #[test]
     fn work_of_grandchildren_counts_and_a_failure_shows_the_last_words() {
         let directory = tempfile::tempdir().expect("a temporary directory");
+        let volume = Volume::within(directory.path()).expect("a volume");
         let log = directory.path().join("log");
         let shell = |script: &str| {
             let mut command = Command::new("sh");
@@ -145,9 +199,15 @@ mod tests {
             command
         };
         let burn = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done";
-        let cost = measure(vec![shell(&format!("sh -c '{burn}'; :"))], None, &log).expect("it ends well");
+        let cost =
+            measure(vec![shell(&format!("sh -c '{burn}'; :"))], None, &volume, &log).expect("it ends well");
         assert!(cost.processor >= Duration::from_millis(20) && cost.memory > 0, "{cost:?}");
-        let failure = measure(vec![shell("echo the reason; exit 3")], None, &log).expect_err("it failed");
+        let began = Instant::now();
+        let late = || began.elapsed() > Duration::from_millis(50);
+        let killed = run_until(vec![shell("exec sleep 600")], &log, late).expect("it is killed");
+        assert!(killed && !run_until(vec![shell(":")], &log, || false).expect("it ends by itself"));
+        let failure =
+            measure(vec![shell("echo the reason; exit 3")], None, &volume, &log).expect_err("it failed");
         assert!(failure.to_string().contains("the reason"), "{failure}");
     }
 }

@@ -3,31 +3,53 @@
 mod machine;
 mod section;
 
+mod corpus;
+mod image;
+
+mod link;
+mod registry;
+mod traffic;
+
 mod measure;
-mod pull;
+mod volume;
+
+mod floor;
+mod tools;
+
+mod cases;
+mod report;
+
+mod pulls;
 
 mod pid1;
 
 mod sizes;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 use crate::failure::Result;
 
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct BenchArguments {
+    #[command(subcommand)]
+    other: Option<Other>,
+    #[command(flatten)]
+    pulls: pulls::Arguments,
+}
+
 #[derive(Debug, Subcommand)]
-pub(crate) enum Bench {
+enum Other {
     /// Memory and wake-ups of the idle supervisor beside other process 1s, and how long a change of versions takes; as root
     Pid1(pid1::Arguments),
-    /// Pull and extract beside docker pull and skopeo with umoci; as root, since owners are restored
-    Pull(pull::Arguments),
     /// How big the supervisor is, and what an application gets by linking the library
     Sizes,
 }
 
-pub(crate) fn run(bench: &Bench) -> Result {
-    match bench {
-        Bench::Pid1(arguments) => pid1::run(arguments),
-        Bench::Pull(arguments) => pull::run(arguments),
-        Bench::Sizes => sizes::run(),
+pub(crate) fn run(arguments: &BenchArguments) -> Result {
+    match &arguments.other {
+        None => pulls::run(&arguments.pulls),
+        Some(Other::Pid1(arguments)) => pid1::run(arguments),
+        Some(Other::Sizes) => sizes::run(),
     }
 }
