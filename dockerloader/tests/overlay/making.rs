@@ -191,7 +191,7 @@ fn a_mount_allows_what_the_volume_allows() {
     let data = stage.layout.root().parent().unwrap();
     run(&format!("mount -o remount,nosuid,noexec,nodev {}", data.display()));
     overlay::ready(&stage.layout, &digest('a')).unwrap();
-    let flags = rustix::fs::statvfs(&stage.layout.tree(&digest('a'))).unwrap().f_flag;
+    let flags = rustix::fs::statvfs(stage.layout.tree(&digest('a'))).unwrap().f_flag;
     assert!(flags.contains(Flags::NOSUID | Flags::NOEXEC | Flags::NODEV), "{flags:?}");
 }
 
