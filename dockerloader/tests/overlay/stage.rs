@@ -12,9 +12,8 @@ use dockerloader::limits::Limits;
 use dockerloader::tree::{Depth, Extraction, Finding, Problem, Seal, verify};
 use dockerloader::volume::overlay::{self, Draft, View};
 use fixtures::image::Layer;
+use fixtures::mounts::enter_own_namespace;
 use fixtures::scratch::Scratch;
-use nix::mount::MsFlags;
-use nix::sched::CloneFlags;
 
 /// Removed when dropped, mounts first; those go in any case with the thread, whose namespace they are in.
 pub(crate) struct Stage {
@@ -42,15 +41,7 @@ impl Stage {
             return skip("mounts need root");
         }
         let directory = Scratch::new("overlay-");
-        nix::sched::unshare(CloneFlags::CLONE_NEWNS).unwrap();
-        nix::mount::mount(
-            None::<&str>,
-            "/",
-            None::<&str>,
-            MsFlags::MS_REC | MsFlags::MS_PRIVATE,
-            None::<&str>,
-        )
-        .unwrap();
+        enter_own_namespace().unwrap();
         let data = directory.path().join("data");
         std::fs::create_dir(&data).unwrap();
         let stage = Self { layout: Layout::new(&data), directory };

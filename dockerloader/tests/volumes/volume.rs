@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use fixtures::mounts::enter_own_namespace;
+
 /// A kind of file system, and the method that is chosen on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Kind {
@@ -48,7 +50,7 @@ impl Volume {
             }
             Ok(_) => {}
         }
-        if let Err(error) = own_namespace() {
+        if let Err(error) = enter_own_namespace() {
             return skip(&format!("no mount namespace: {error}"));
         }
         std::fs::create_dir(directory.path().join("mounted")).unwrap();
@@ -106,13 +108,6 @@ impl Drop for Volume {
             unmount("--lazy");
         }
     }
-}
-
-/// Mounts of this thread are nobody else's from here on.
-fn own_namespace() -> nix::Result<()> {
-    use nix::mount::{MsFlags, mount};
-    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS)?;
-    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
 }
 
 fn is_mounted(path: &Path) -> bool {
