@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use fixtures::mounts;
+
 use crate::call::Call;
 use crate::failure::{Context as _, Failure, Result};
 use crate::interrupt;
@@ -225,7 +227,7 @@ impl Drop for Started {
         }
         // What the kernel still has mounted there: dockerd keeps a network namespace that way.
         let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-        for mounted in mounts_below(&mounts, &[&self.runtime, &self.data]) {
+        for mounted in mounts::below(&mounts, &[&self.runtime, &self.data]) {
             if let Err(failure) = Call::as_root("umount").args([mounted]).even_when_interrupted().read() {
                 eprintln!("{failure}");
             }
@@ -234,30 +236,5 @@ impl Drop for Started {
         if let Err(failure) = removed.args([&self.runtime, &self.data]).even_when_interrupted().read() {
             eprintln!("{failure}");
         }
-    }
-}
-
-/// The mount points below some directories, innermost first, in the text of `/proc/self/mounts`.
-pub(crate) fn mounts_below(mounts: &str, directories: &[&Path]) -> Vec<PathBuf> {
-    let points = mounts.lines().filter_map(|line| line.split(' ').nth(1)).map(PathBuf::from);
-    let mut below = points
-        .filter(|point| directories.iter().any(|directory| point.starts_with(directory)))
-        .collect::<Vec<_>>();
-    below.reverse();
-    below
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_is_mounted_below_is_unmounted() {
-        let mounts = "/dev/vda / ext4 rw 0 0\n\
-                      overlay /x/data/merged overlay rw 0 0\n\
-                      nsfs /x/run/netns/default nsfs rw 0 0\n\
-                      nsfs /x/running nsfs rw 0 0\n";
-        let below = mounts_below(mounts, &[Path::new("/x/run"), Path::new("/x/data")]);
-        assert_eq!(below, ["/x/run/netns/default", "/x/data/merged"].map(PathBuf::from));
     }
 }

@@ -4,6 +4,9 @@ use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
 
 use crate::limits::Limits;
 use crate::manifest::Descriptor;
@@ -27,6 +30,8 @@ pub struct Source<'s> {
     pub reference: &'s Reference,
     /// The blob.
     pub descriptor: &'s Descriptor,
+    /// Counts the bytes that come from it.
+    pub fetched: &'s AtomicU64,
 }
 
 /// The last bytes of a blob, in a file without a name.
@@ -69,7 +74,7 @@ impl Source<'_> {
         let known = end - last_bytes.len() as u64;
         if start < known {
             let mut blob = self.open(start..known).await?;
-            while let Some(chunk) = blob.chunk().await? {
+            while let Some(chunk) = self.chunk(&mut blob).await? {
                 held.append(&chunk)?;
                 held.fetched += chunk.len() as u64;
             }
@@ -83,10 +88,16 @@ impl Source<'_> {
     pub(super) async fn part(&self, range: Range<u64>) -> Result<Chunks, Error> {
         let mut blob = self.open(range).await?;
         let mut chunks = Vec::new();
-        while let Some(chunk) = blob.chunk().await? {
+        while let Some(chunk) = self.chunk(&mut blob).await? {
             chunks.push(chunk);
         }
         Ok(chunks)
+    }
+
+    async fn chunk(&self, blob: &mut Blob) -> Result<Option<Bytes>, Error> {
+        let chunk = blob.chunk().await?;
+        self.fetched.fetch_add(chunk.as_ref().map_or(0, |bytes| bytes.len() as u64), Ordering::Relaxed);
+        Ok(chunk)
     }
 
     async fn open(&self, range: Range<u64>) -> Result<Blob, Error> {

@@ -126,9 +126,9 @@ impl<F: Fn(Arrival)> Fetch<'_, F> {
         parts: &Parts,
         figures: &mut Figures,
     ) -> Result<bool, Failure> {
-        let Downloader { client, reference, blobs, limits, .. } = *self.downloader;
+        let Downloader { client, reference, blobs, limits, fetched, .. } = *self.downloader;
         let Some(descriptor) = self.descriptor(job) else { return Ok(false) };
-        let source = Source { client, reference, descriptor };
+        let source = Source { client, reference, descriptor, fetched };
         let mut attempts = Attempts::default();
         let mut assembly = None;
         loop {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use crate::blobs::space::{self, Full, Need};
 use crate::blobs::{self, Blobs};
@@ -35,7 +35,7 @@ pub(super) struct Pull<'p> {
     pub(super) platform: Platform,
     pub(super) progress: &'p Arc<dyn Progress>,
     pub(super) lock: Arc<StoreLock>,
-    /// Bytes that are downloaded.
+    /// Bytes of blobs that came from the registry so far.
     pub(super) fetched: AtomicU64,
 }
 
@@ -143,7 +143,6 @@ impl Pull<'_> {
             bytes_left += blob.size.saturating_sub(blobs.partial_bytes(&blob.digest));
             need.files += 1;
         }
-        self.fetched.store(bytes_left, Ordering::Relaxed);
         self.progress.event(Event::Planned { blobs: need.files, bytes: bytes_left });
         let reads =
             |layer: &&Descriptor| plan == Plan::Extract || !sources::is_unchanged(self.layout, blobs, layer);
@@ -179,6 +178,7 @@ impl Pull<'_> {
             reference: &self.request.reference,
             blobs,
             progress: &**self.progress,
+            fetched: &self.fetched,
             limits: &self.limits,
             candidates: known::candidates(self.layout, self.request.current, content, blobs, &self.limits),
         };
@@ -210,12 +210,8 @@ impl Pull<'_> {
             &config,
             &self.platform,
         )?;
-        let made = made.in_short(
-            sources.method,
-            plan,
-            content.image.layers.len() as u64,
-            self.fetched.load(Ordering::Relaxed),
-        );
+        let made =
+            made.in_short(sources.method, plan, content.image.layers.len() as u64, downloader.fetched());
         tracing::info!(event = "installed", digest = %content.digest, "version {}: {made}", content.digest.short());
         self.progress.event(Event::Made { digest: content.digest, made });
         Ok(launch)

@@ -1,5 +1,6 @@
 //! Blobs from the registry into the store: several requests at a time, resumed, verified, tried again.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::try_join_all;
@@ -31,6 +32,8 @@ pub(super) struct Downloader<'d> {
     pub(super) reference: &'d Reference,
     pub(super) blobs: &'d Blobs,
     pub(super) progress: &'d dyn Progress,
+    /// Counts the bytes that come from the registry, those that come twice or turn out to be wrong included.
+    pub(super) fetched: &'d AtomicU64,
     pub(super) limits: &'d Limits,
     /// Blobs on disk that have a table of contents, for layers that have one.
     pub(super) candidates: Vec<Candidate>,
@@ -54,6 +57,11 @@ impl<'d> Downloader<'d> {
         let slots = wanted.into_iter().map(|blob| Slot::new(blob, self.assembling(blob))).collect();
         let state = State { slots, only: None, redone: false };
         Fetch { downloader: self, opened, state: Mutex::new(state), changed: Notify::new() }
+    }
+
+    /// Bytes that came from the registry so far.
+    pub(super) fn fetched(&self) -> u64 {
+        self.fetched.load(Ordering::Relaxed)
     }
 
     pub(super) fn retrying(&self, digest: &Digest, error: &dyn std::error::Error) {

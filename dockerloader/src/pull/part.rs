@@ -1,6 +1,7 @@
 //! One request for some bytes of a blob, from the question to the last byte on disk.
 
 use std::ops::Range;
+use std::sync::atomic::Ordering;
 
 use crate::blobs::{Arrival, Partial};
 use crate::registry::retry::Attempts;
@@ -49,6 +50,7 @@ impl<F: Fn(Arrival)> Fetch<'_, F> {
         loop {
             let start = blob.position();
             let Some(bytes) = blob.chunk().await? else { return Ok(()) };
+            self.downloader.fetched.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             let written = self.with(job, |requests, partial| {
                 let piece = start..start.saturating_add(bytes.len() as u64);
                 for range in requests.missing(job.id, partial).iter() {

@@ -21,7 +21,7 @@ pub struct Made {
     pub files: u64,
     /// Those that were made, or changed.
     pub files_written: u64,
-    /// Bytes that were downloaded.
+    /// Bytes of blobs that came from the registry; neither what an earlier download left nor what was copied from other blobs.
     pub fetched: u64,
     /// Bytes that were written to files of the tree.
     pub written: u64,

@@ -17,7 +17,7 @@ use dockerloader::digest::Digest;
 use dockerloader::layout::Layout;
 use dockerloader::progress::{Event, Progress};
 use dockerloader::pull::{self, Error, Outcome, Request};
-use dockerloader::volume::{Method, Wanted};
+use dockerloader::volume::{Made, Method, Wanted};
 use fixtures::ground::Ground;
 use fixtures::image::{BuiltImage, Compression, Image, Layer, noise};
 use fixtures::registry::{Fault, Kind, Registry, Rule};
@@ -97,6 +97,15 @@ impl Scene {
         })
     }
 
+    /// What the pull said about the tree that it made.
+    fn made(&self) -> Option<Made> {
+        let events = self.events.lock().unwrap();
+        events.iter().find_map(|event| match event {
+            Event::Made { made, .. } => Some(made.clone()),
+            _ => None,
+        })
+    }
+
     /// As [`Scene::check_blob`], and the tree is that of a first extraction.
     fn check(&self, image: &BuiltImage, what: &str) {
         self.check_blob(image, what);
@@ -161,6 +170,12 @@ fn only_what_changed_is_fetched() {
         let (fetched, copied) = scene.assembled().unwrap();
         assert_eq!(fetched, bytes, "{format:?}");
         assert!(fetched + copied >= size, "{format:?}: {fetched} and {copied} of {size}");
+        let made = scene.made().unwrap();
+        assert_eq!(
+            made.fetched,
+            bytes + new.config.len() as u64,
+            "{format:?}: the layer's parts and the config"
+        );
         scene.check(&new, &format!("{format:?}"));
 
         let events = scene.events.lock().unwrap();
@@ -206,6 +221,7 @@ fn what_has_nothing_in_common_is_downloaded() {
         assert_eq!(scene.assembled(), None);
         let (_, bytes) = scene.asked(&new);
         let size = new.layers[0].bytes.len() as u64;
+        assert_eq!(scene.made().unwrap().fetched, bytes + new.config.len() as u64, "{format:?}");
         assert!(
             bytes > size && bytes < size + size / 10,
             "{format:?}: the table and the whole: {bytes} of {size}"

@@ -19,7 +19,8 @@ use dockerloader::tree::{Depth, Extraction, verify};
 use compare::{Facts, compare, list};
 use images::Image;
 
-/// One at a time: they share the cache, and the times that are printed mean something.
+/// One at a time: they share the cache, and the times that are printed mean something. Between processes, as `cargo nextest` has
+/// one for each test, its group `real-images` sees to that.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)

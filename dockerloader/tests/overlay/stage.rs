@@ -12,24 +12,14 @@ use dockerloader::limits::Limits;
 use dockerloader::tree::{Depth, Extraction, Finding, Problem, Seal, verify};
 use dockerloader::volume::overlay::{self, Draft, View};
 use fixtures::image::Layer;
-use nix::mount::{MntFlags, MsFlags};
+use fixtures::scratch::Scratch;
+use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
 
 /// Removed when dropped, mounts first; those go in any case with the thread, whose namespace they are in.
 pub(crate) struct Stage {
     pub(crate) layout: Layout,
-    directory: tempfile::TempDir,
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        let below = self.directory.path().to_owned();
-        let mounts = std::fs::read_to_string("/proc/thread-self/mounts").unwrap_or_default();
-        let points = mounts.lines().filter_map(|line| line.split(' ').nth(1)).map(PathBuf::from);
-        for point in points.filter(|point| point.starts_with(&below)).collect::<Vec<_>>().into_iter().rev() {
-            let _ = nix::mount::umount2(&point, MntFlags::MNT_DETACH);
-        }
-    }
+    directory: Scratch,
 }
 
 /// Where a data directory is.
@@ -51,7 +41,7 @@ impl Stage {
         if !nix::unistd::geteuid().is_root() {
             return skip("mounts need root");
         }
-        let directory = tempfile::Builder::new().prefix("overlay-").tempdir().unwrap();
+        let directory = Scratch::new("overlay-");
         nix::sched::unshare(CloneFlags::CLONE_NEWNS).unwrap();
         nix::mount::mount(
             None::<&str>,

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use fixtures::image::{BuiltImage, Image};
 use fixtures::registry::{Auth, Registry};
+use fixtures::scratch::Scratch;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -35,12 +36,12 @@ pub(crate) struct Scene {
 pub(crate) struct Place {
     pub(crate) data: PathBuf,
     pub(crate) view: PathBuf,
-    _directory: Option<tempfile::TempDir>,
+    _directory: Option<Scratch>,
 }
 
 impl Place {
     pub(crate) fn plain() -> Self {
-        let directory = tempfile::Builder::new().prefix("trouble-").tempdir().unwrap();
+        let directory = Scratch::new("trouble-");
         let data = directory.path().to_owned();
         Self { view: data.clone(), data, _directory: Some(directory) }
     }

@@ -4,8 +4,9 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use fixtures::mounts;
+
 use crate::call::Call;
-use crate::docker::mounts_below;
 use crate::failure::{Context as _, Failure, Result};
 use crate::workspace::find_program;
 
@@ -126,7 +127,7 @@ impl Drop for Volume {
         self.handle = None;
         let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
         // What a tool has mounted inside comes first.
-        let inside = mounts_below(&mounts, &[self.temporary.path()]);
+        let inside = mounts::below(&mounts, &[self.temporary.path()]);
         if !self.mounted && inside.is_empty() {
             return;
         }

@@ -31,7 +31,7 @@ use std::time::Instant;
 
 use clap::Args;
 use fixtures::registry::Registry;
-use tempfile::TempDir;
+use fixtures::scratch::Scratch;
 
 use self::observe::Place;
 use self::play::Play;
@@ -164,11 +164,11 @@ fn complain(screen: &Screen, total: &str, log: &Log, arguments: &Arguments) {
     screen.line("`cargo xtask demo --keep --verbose` shows more, and leaves the data directory to look at.");
 }
 
-/// Where everything of the demo is. Removed when dropped, unless it is to stay.
+/// Where everything of the demo is. Removed when dropped, unless it is to stay; what the supervisor mounted goes in any case.
 #[derive(Debug)]
 struct Directory {
     place: Place,
-    temporary: TempDir,
+    temporary: Scratch,
     keep: bool,
 }
 
@@ -176,9 +176,10 @@ impl Directory {
     /// Where cargo builds, since programs may be executed there; on some machines they may not in `/tmp`.
     fn new(keep: bool) -> Result<Self> {
         let root = target().canonicalize().context("find the target directory")?;
-        let mut temporary =
-            tempfile::Builder::new().prefix("demo-").tempdir_in(root).context("make a directory")?;
-        temporary.disable_cleanup(keep);
+        let mut temporary = Scratch::within(&root, "demo-").context("make a directory")?;
+        if keep {
+            temporary.keep();
+        }
         Ok(Self { place: Place::new(temporary.path()), temporary, keep })
     }
 

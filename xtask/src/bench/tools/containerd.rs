@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use fixtures::mounts;
+
 use super::{Target, Tool, command};
 use crate::call::Call;
-use crate::docker::mounts_below;
 use crate::failure::{Context as _, Failure, Result};
 use crate::interrupt;
 
@@ -96,7 +97,7 @@ impl Drop for Containerd {
         let _ = self.process.kill();
         let _ = self.process.wait();
         let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-        for mounted in mounts_below(&mounts, &[self.runtime.path(), &self.place.join("containerd")]) {
+        for mounted in mounts::below(&mounts, &[self.runtime.path(), &self.place.join("containerd")]) {
             if let Err(failure) = Call::new("umount").args([mounted]).even_when_interrupted().read() {
                 eprintln!("{failure}");
             }
