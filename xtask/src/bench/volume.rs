@@ -68,7 +68,8 @@ impl Volume {
         let program = find_program(program).ok_or_else(|| Failure::new(format!("there is no {program}")))?;
         Call::new(program).args(options).args([&file]).read()?;
         // As on a disk of its own: without the page cache of the file system that the file lies on.
-        let device = Call::new("losetup").args(["--find", "--show", "--direct-io=on"]).args([&file]).read()?;
+        let device =
+            Call::new("losetup").args(["--find", "--show", "--direct-io=on"]).args([&file]).read()?;
         let mut call = Call::new("mount");
         if kind == FileSystem::Ext4 {
             // Nothing is initialised in the background while something is measured.
