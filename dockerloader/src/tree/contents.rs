@@ -39,6 +39,10 @@ pub(super) enum Copied {
 /// Bytes that are read and written at a time.
 const CHUNK: usize = 256 << 10;
 
+/// Size from which blocks are shared. What is shared has to be read from the disk again, to be hashed: the memory that holds
+/// one file's bytes does not serve another file of the same blocks. For small files that costs far more than writing them.
+const SHARED_FROM: u64 = 128 << 10;
+
 /// Brings `size` bytes that have this hash from one file into another, which is empty.
 pub(super) fn copy(from: &File, to: &File, size: u64, hash: &[u8; 32]) -> io::Result<Copied> {
     let metadata = from.metadata()?;
@@ -46,13 +50,13 @@ pub(super) fn copy(from: &File, to: &File, size: u64, hash: &[u8; 32]) -> io::Re
         return Ok(Copied::Wrong);
     }
     let mut buffer = Vec::new();
-    if size > 0 && rustix::fs::ioctl_ficlone(to, from).is_ok() {
+    if size >= SHARED_FROM && rustix::fs::ioctl_ficlone(to, from).is_ok() {
         let found = hash_file(to.as_fd(), &mut buffer)?;
         return Ok(if found == *hash { Copied::Shared } else { Copied::Wrong });
     }
     // Holes stay holes.
     let sparse = metadata.blocks().saturating_mul(512) < size;
-    buffer.resize(CHUNK, 0);
+    buffer.resize(usize::try_from(size).map_or(CHUNK, |size| size.clamp(1, CHUNK)), 0);
     let mut hasher = blake3::Hasher::new();
     let mut position = 0;
     loop {
