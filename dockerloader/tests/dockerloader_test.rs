@@ -84,12 +84,12 @@ fn the_background_loop_updates_by_itself() {
 }
 
 #[test]
-fn storage_keeps_the_current_and_the_previous_version_alone() {
+fn storage_keeps_the_current_and_the_previous_version_and_a_spare_tree() {
     let case = Case::new("storage", Registry::Plain);
     let first = case.push("1.0", &[]);
     let container = case.run(&[]);
     let data = container.wait_for_data("the first version runs", |data| data.runs(&first));
-    assert!(data.holds_exactly(&[&first]), "{data:#?}");
+    assert!(data.holds_exactly(&[&first], None), "{data:#?}");
     let of_the_first = data.blobs;
 
     let left = tempfile::tempdir().expect("there is room");
@@ -109,12 +109,15 @@ fn storage_keeps_the_current_and_the_previous_version_alone() {
 
     let second = case.push("2.0", &[]);
     container.wait_for_data("what the second needs is kept, and the way back", |data| {
-        data.runs(&second) && data.holds_exactly(&[&first, &second]) && planted(data) == [false; 3]
+        data.runs(&second) && data.holds_exactly(&[&first, &second], None) && planted(data) == [false; 3]
     });
     let third = case.push("3.0", &[]);
-    let data = container.wait_for_data("the first version is gone", |data| {
-        data.runs(&third) && data.can_go_back_to(&second) && data.holds_exactly(&[&second, &third])
-    });
+    let data =
+        container.wait_for_data("of the first version only its tree is left, as the spare one", |data| {
+            data.runs(&third)
+                && data.can_go_back_to(&second)
+                && data.holds_exactly(&[&second, &third], Some(&first))
+        });
     let only_of_the_first = of_the_first.difference(&data.blobs).count();
     assert!(only_of_the_first > 0, "the config of the first version is gone: {data:#?}");
 }

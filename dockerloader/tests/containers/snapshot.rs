@@ -60,10 +60,12 @@ impl Snapshot {
         self.update_attempt.as_deref().map(str::trim)
     }
 
-    /// Exactly these versions are stored: manifests and file systems.
-    pub(crate) fn holds_exactly(&self, digests: &[&str]) -> bool {
-        let expected = digests.iter().map(|digest| (*digest).to_owned()).collect::<BTreeSet<_>>();
-        self.images == expected && self.extracted == expected
+    /// Exactly these versions are stored, manifests and file systems, and beside them nothing but the tree of `spare`.
+    pub(crate) fn holds_exactly(&self, digests: &[&str], spare: Option<&str>) -> bool {
+        let images = digests.iter().map(|digest| (*digest).to_owned()).collect::<BTreeSet<_>>();
+        let mut extracted = images.clone();
+        extracted.extend(spare.map(|digest| format!("spare-{digest}")));
+        self.images == images && self.extracted == extracted
     }
 }
 
