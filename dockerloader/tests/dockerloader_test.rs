@@ -113,7 +113,7 @@ fn storage_keeps_the_current_and_the_previous_version_and_a_spare_tree() {
     });
     let third = case.push("3.0", &[]);
     let data =
-        container.wait_for_data("of the first version only its tree is left, as the spare one", |data| {
+        container.wait_for_data("of the first version at most its tree is left, as the spare one", |data| {
             data.runs(&third)
                 && data.can_go_back_to(&second)
                 && data.holds_exactly(&[&second, &third], Some(&first))
