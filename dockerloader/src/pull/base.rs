@@ -78,7 +78,7 @@ impl Plan {
     }
 }
 
-/// One part in this many of the layers has to be unchanged for a tree that begins empty: else extraction is as cheap.
+/// One part in this many of the layers has to be unchanged for a tree that begins empty: else hardly anything need not be read.
 const WORTHWHILE: u64 = 10;
 
 /// An image whose blobs are this many times as large as all files of a base is another program: nothing is found in the base
