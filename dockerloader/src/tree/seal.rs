@@ -12,6 +12,7 @@
 //! Records are in depth-first order, names of a folder sorted: a folder comes before what is in it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::encoding::{self, Decoder, Encoder, Flaw};
 use super::entry::Attributes;
@@ -24,7 +25,8 @@ const VERSION: u32 = 1;
 /// The seal of a tree, in the form that is stored.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Seal {
-    bytes: Vec<u8>,
+    /// Shared: a pull looks at a base's seal in several places at once, and it has megabytes.
+    bytes: Arc<Vec<u8>>,
 }
 
 /// A stored seal cannot be used: the tree counts as unsealed and is to be extracted again.
@@ -111,7 +113,7 @@ impl Seal {
         let encoder = Encoder::new(MAGIC, VERSION);
         let mut sealer = Sealer { encoder, records: 0, groups: HashMap::new() };
         sealer.add(index, Index::ROOT, &mut Vec::new());
-        Self { bytes: sealer.encoder.finish(sealer.records) }
+        Self { bytes: Arc::new(sealer.encoder.finish(sealer.records)) }
     }
 
     /// Tells this seal from every other.
@@ -130,7 +132,7 @@ impl Seal {
     /// When they are not exactly what was stored, or of another format version.
     pub fn parse(bytes: Vec<u8>) -> Result<Self, SealError> {
         encoding::open(&bytes, MAGIC, VERSION)?;
-        let seal = Self { bytes };
+        let seal = Self { bytes: Arc::new(bytes) };
         let mut records = seal.records();
         let mut count = 0;
         while let Some(record) = records.read() {

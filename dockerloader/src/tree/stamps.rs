@@ -11,6 +11,7 @@
 //! root has none, since naming the tree changes it.
 
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::{Mode, Stat};
@@ -58,7 +59,8 @@ impl Stamp {
 /// The stamps of a tree, in the form that is stored.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Stamps {
-    bytes: Vec<u8>,
+    /// Shared, like the seal's.
+    bytes: Arc<Vec<u8>>,
 }
 
 /// Stored stamps cannot be used: contents have to be looked at instead.
@@ -111,7 +113,7 @@ impl Stamps {
             encoder.number(stamp.nanoseconds);
             count += 1;
         }
-        Self { bytes: encoder.finish(count) }
+        Self { bytes: Arc::new(encoder.finish(count)) }
     }
 
     /// The bytes to store.
@@ -128,7 +130,7 @@ impl Stamps {
         let bound = decoder.array().is_some_and(|checksum| *checksum == seal.checksum());
         let complete =
             Some(decoder.0.len() as u64) == count.checked_mul(RECORD as u64) && count == seal.len();
-        if bound && complete { Ok(Self { bytes }) } else { Err(StampsError::Seal) }
+        if bound && complete { Ok(Self { bytes: Arc::new(bytes) }) } else { Err(StampsError::Seal) }
     }
 
     /// The stamp of the record with this number.
