@@ -6,8 +6,9 @@ use std::path::Path;
 
 use dockerloader::tree::WarningKind;
 
-use crate::builder::{Header, Layer, gzip, record, seal, zstd};
 use crate::sandbox::{Sandbox, is_root};
+use fixtures::archive::{Archive as Layer, Header, record, seal};
+use fixtures::image::{gzip, zstd};
 
 fn xattr(path: &Path, name: &str) -> Option<Vec<u8>> {
     let mut value = vec![0; 4096];
