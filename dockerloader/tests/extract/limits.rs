@@ -43,6 +43,32 @@ fn entries_bytes_and_paths_are_capped() {
 }
 
 #[test]
+fn the_names_of_a_tree_are_counted_over_all_layers() {
+    let limited = |layers: &[Vec<u8>], max| {
+        let mut limits = Limits::default();
+        limits.tree_entries.max = max;
+        match Sandbox::new().extract_within(layers, limits) {
+            Err(Error::Refused(refusal)) => match refusal.rule {
+                Rule::Limit(over) => Some((over.limit.name, over.found)),
+                other => panic!("{other}"),
+            },
+            other => other.map(|_| None).unwrap(),
+        }
+    };
+    // Six names, of which the folder above is implied.
+    let lower = Layer::new().file("d/f", "").hardlink("d/g", "d/f").end();
+    let upper = Layer::new().symlink("l", "d").fifo("p").dir("e").end();
+    let both = [lower.clone(), upper];
+    assert_eq!((limited(&both, 6), limited(&both, 5)), (None, Some(("tree-entries", 6))));
+    // What is replaced or removed does not count any more.
+    let again = Layer::new().file("d/f", "").hardlink("d/g", "d/f").end();
+    let without = Layer::new().file(".wh.d", "").file("a", "").file("b", "").file("c", "").end();
+    assert_eq!((limited(&[lower.clone(), again], 3), limited(&[lower, without], 3)), (None, None));
+    let deep = [Layer::new().file("a/b/c/d", "").end()];
+    assert_eq!((limited(&deep, 4), limited(&deep, 3)), (None, Some(("tree-entries", 4))));
+}
+
+#[test]
 fn links_do_not_lead_deeper_than_paths() {
     let mut layer = Layer::new().pax(&[("path", "d/".repeat(200).as_bytes())]).dir("x");
     layer = layer.pax(&[("linkpath", "d/".repeat(200).as_bytes())]).symlink("s", "");
