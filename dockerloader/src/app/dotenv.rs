@@ -149,6 +149,15 @@ impl Read for LineByLine<'_> {
     }
 }
 
+/// For fuzz targets: reads a file; what is set from it reads back the same.
+#[cfg(feature = "fuzzing")]
+pub fn fuzz(text: &[u8]) {
+    if let Ok(pairs) = parse(text) {
+        let again = parse(quoted(&pairs).as_bytes());
+        assert_eq!(again.as_ref(), Ok(&pairs), "values are changed when they are set");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
