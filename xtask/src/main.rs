@@ -30,6 +30,8 @@ mod bench;
 
 mod hostile;
 
+mod fuzz;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -55,6 +57,8 @@ enum Command {
     Bench(bench::BenchArguments),
     /// Extract and pull what attacks, as root and as another user, and compare extraction with GNU tar and umoci
     Hostile(hostile::Arguments),
+    /// Fuzz what reads untrusted bytes: needs cargo-fuzz and a nightly toolchain
+    Fuzz(fuzz::Arguments),
     /// Extract layers in a process of its own: what `hostile` starts
     #[command(hide = true)]
     HostileExtract(hostile::WorkerArguments),
@@ -68,6 +72,7 @@ fn main() -> ExitCode {
         Command::Image(arguments) => images::build_for_release(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Bench(arguments) => bench::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Hostile(arguments) => hostile::run(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::HostileExtract(arguments) => hostile::work(&arguments),
     });
     done.unwrap_or_else(|failure| {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fixtures::hostile::Aim;
 use fixtures::hostile::canary::Canary;
-use fixtures::hostile::images::{HostileImage, IMAGES};
+use fixtures::hostile::images::{Ending, HostileImage, IMAGES};
 use fixtures::registry::Registry;
 
 use super::{Cell, User};
@@ -16,8 +16,6 @@ use crate::failure::{Context as _, Failure, Result};
 use crate::interrupt;
 use crate::workspace;
 
-/// How the command ends when it refuses an image: `EX_DATAERR`.
-const REFUSED: i32 = 65;
 /// Longest time of one pull.
 const TIME: Duration = Duration::from_secs(60);
 /// In the short mode, every so many-th image is pulled by the user who is not root.
@@ -83,12 +81,17 @@ fn pull(
         .env("DOCKERLOADER_TARGET", registry.reference(image.name, "latest"));
     let (code, output) = call.code()?;
     let mut problems = canary.changes();
-    let expected = if image.is_refused { REFUSED } else { 0 };
+    // `EX_DATAERR` and `EX_UNAVAILABLE`.
+    let expected = match image.ending {
+        Ending::Staged => 0,
+        Ending::Refused => 65,
+        Ending::Later => 69,
+    };
     if code != Some(expected) {
         problems.push(format!("expected exit code {expected}, found {code:?}: {}", output.trim()));
     }
     let attempt = data.join("dockerloader/entrypoint-attempt");
-    if image.is_refused {
+    if image.ending != Ending::Staged {
         problems.extend(left_behind(&data));
         if fs::symlink_metadata(&attempt).is_ok() {
             problems.push("a refused image is staged".into());
