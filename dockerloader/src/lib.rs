@@ -113,3 +113,7 @@ pub mod logging;
 
 #[cfg(feature = "loader")]
 pub mod cli;
+
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;

@@ -28,6 +28,10 @@ mod demo;
 
 mod bench;
 
+mod hostile;
+
+mod fuzz;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -51,6 +55,13 @@ enum Command {
     Image(images::ImageArguments),
     /// Measure, and write the figures into docs/benchmarks.md
     Bench(bench::BenchArguments),
+    /// Extract and pull what attacks, as root and as another user, and compare extraction with GNU tar and umoci
+    Hostile(hostile::Arguments),
+    /// Fuzz what reads untrusted bytes: needs cargo-fuzz and a nightly toolchain
+    Fuzz(fuzz::Arguments),
+    /// Extract layers in a process of its own: what `hostile` starts
+    #[command(hide = true)]
+    HostileExtract(hostile::WorkerArguments),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +71,9 @@ fn main() -> ExitCode {
         Command::Services => services::hold().map(|()| ExitCode::SUCCESS),
         Command::Image(arguments) => images::build_for_release(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Bench(arguments) => bench::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Hostile(arguments) => hostile::run(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
+        Command::HostileExtract(arguments) => hostile::work(&arguments),
     });
     done.unwrap_or_else(|failure| {
         eprintln!("xtask: {failure}");
