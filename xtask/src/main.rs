@@ -28,6 +28,14 @@ mod demo;
 
 mod bench;
 
+mod seeded;
+
+mod contained;
+
+mod pid1;
+
+mod soak;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -51,6 +59,10 @@ enum Command {
     Image(images::ImageArguments),
     /// Measure, and write the figures into docs/benchmarks.md
     Bench(bench::BenchArguments),
+    /// Prove process 1: children, orphans, exec failures, signals, terminals, stops; as root
+    Pid1(pid1::Arguments),
+    /// Update thousands of times, well and badly, and show that nothing grows; as root
+    Soak(soak::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +72,8 @@ fn main() -> ExitCode {
         Command::Services => services::hold().map(|()| ExitCode::SUCCESS),
         Command::Image(arguments) => images::build_for_release(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Bench(arguments) => bench::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Pid1(arguments) => pid1::run(&arguments),
+        Command::Soak(arguments) => soak::run(&arguments),
     });
     done.unwrap_or_else(|failure| {
         eprintln!("xtask: {failure}");
