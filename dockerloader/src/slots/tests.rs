@@ -248,7 +248,10 @@ fn interruptions_have_a_budget_and_no_blame() {
     let verdict = slots.memory.verdict(&digest('b')).unwrap();
     assert_eq!((verdict.kind, verdict.retry_seconds()), (VerdictKind::Interrupted, Some(60)));
     assert!(slots.update_attempt.is_none(), "I5: the app was never judged");
-    assert!(slots.rejected(&digest('b'), &59.into()).is_some() && slots.rejected(&digest('b'), &60.into()).is_none());
+    assert!(
+        slots.rejected(&digest('b'), &59.into()).is_some()
+            && slots.rejected(&digest('b'), &60.into()).is_none()
+    );
     // A polite stop costs nothing.
     let mut slots = on_trial("a . b .", 3);
     (slots, _) = after(slots, &Event::TrialStopped);
