@@ -195,7 +195,11 @@ impl Log {
 
     /// Empties the file, whose writers add to its end, after all in it was read.
     pub(crate) fn clear(&mut self) -> Result {
-        File::options().write(true).open(&self.path).and_then(|file| file.set_len(0)).context("empty the log")?;
+        File::options()
+            .write(true)
+            .open(&self.path)
+            .and_then(|file| file.set_len(0))
+            .context("empty the log")?;
         (self.offset, self.open) = (0, String::new());
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! `cargo xtask pid1`.
-use std::process::ExitCode;
-use clap::Args;
 use crate::failure::Result;
+use clap::Args;
+use std::process::ExitCode;
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Smaller counts

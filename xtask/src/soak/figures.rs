@@ -104,7 +104,10 @@ impl Figures {
         for span in &self.spans {
             let (Some(warm), Some(last)) = (span.warm, span.last) else { continue };
             if last.files != warm.files {
-                faults.push(format!("{} open files became {} in {} updates", warm.files, last.files, span.updates));
+                faults.push(format!(
+                    "{} open files became {} in {} updates",
+                    warm.files, last.files, span.updates
+                ));
             }
             if last.resident > warm.resident + DRIFT {
                 faults.push(format!(
@@ -136,9 +139,10 @@ impl Figures {
 
     /// The largest growth of all lives, in kB, negative when all shrank.
     fn drift(&self) -> i64 {
-        let grown = self.spans.iter().filter_map(|span| {
-            Some(span.last?.resident.cast_signed() - span.warm?.resident.cast_signed())
-        });
+        let grown = self
+            .spans
+            .iter()
+            .filter_map(|span| Some(span.last?.resident.cast_signed() - span.warm?.resident.cast_signed()));
         grown.max().unwrap_or(0)
     }
 
@@ -206,7 +210,8 @@ mod tests {
             let faults = lived(last).faults(version);
             assert!(faults.len() == 1 && faults[0].contains(part), "{faults:?}");
         }
-        for (disk, count) in [(Disk { bytes: 1100, entries: 13 }, 0), (Disk { bytes: 1101, entries: 14 }, 2)] {
+        for (disk, count) in [(Disk { bytes: 1100, entries: 13 }, 0), (Disk { bytes: 1101, entries: 14 }, 2)]
+        {
             let mut figures = lived(LIFE);
             figures.disk(disk);
             assert_eq!(figures.faults(version).len(), count);

@@ -86,12 +86,9 @@ mod tests {
         let share = |kinds: &[Kind]| drawn.iter().filter(|kind| kinds.contains(kind)).count() / 1000;
         assert!(share(&[Kind::Good]).abs_diff(70) <= 1);
         assert!(share(&[Kind::Crash]).abs_diff(10) <= 1);
-        for kinds in [
-            &[Kind::Hang][..],
-            &[Kind::Restart],
-            &[Kind::Faults],
-            &[Kind::PowerCut, Kind::PullerKilled],
-        ] {
+        for kinds in
+            [&[Kind::Hang][..], &[Kind::Restart], &[Kind::Faults], &[Kind::PowerCut, Kind::PullerKilled]]
+        {
             assert!(share(kinds).abs_diff(5) <= 1, "{kinds:?}");
         }
         assert!(!drawn[1000..2000].contains(&Kind::PowerCut), "a long life");

@@ -10,9 +10,11 @@ const ASSETS: usize = 4096;
 /// A version of this nature.
 pub(super) fn image(number: usize, kind: Kind) -> BuiltImage {
     let script = format!("#!/bin/sh\n# version {number}\n{}\n", body(kind));
-    let layer = Layer::new()
-        .file("entrypoint", 0o755, script.as_bytes())
-        .file("assets", 0o644, &noise(number as u64, ASSETS));
+    let layer = Layer::new().file("entrypoint", 0o755, script.as_bytes()).file(
+        "assets",
+        0o644,
+        &noise(number as u64, ASSETS),
+    );
     Image::new().layer(layer).build()
 }
 
