@@ -31,6 +31,13 @@ mod bench;
 mod hostile;
 
 mod fuzz;
+mod seeded;
+
+mod contained;
+
+mod pid1;
+
+mod soak;
 
 use std::process::ExitCode;
 
@@ -62,6 +69,10 @@ enum Command {
     /// Extract layers in a process of its own: what `hostile` starts
     #[command(hide = true)]
     HostileExtract(hostile::WorkerArguments),
+    /// Prove process 1: children, orphans, exec failures, signals, terminals, stops; as root
+    Pid1(pid1::Arguments),
+    /// Update thousands of times, well and badly, and show that nothing grows; as root
+    Soak(soak::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -74,6 +85,8 @@ fn main() -> ExitCode {
         Command::Hostile(arguments) => hostile::run(&arguments),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::HostileExtract(arguments) => hostile::work(&arguments),
+        Command::Pid1(arguments) => pid1::run(&arguments),
+        Command::Soak(arguments) => soak::run(&arguments),
     });
     done.unwrap_or_else(|failure| {
         eprintln!("xtask: {failure}");
