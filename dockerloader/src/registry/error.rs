@@ -43,7 +43,7 @@ pub enum Error {
         problem: String,
     },
     /// Nothing came for too long.
-    #[error("registry {host}: {what} for {} s", .after.as_secs())]
+    #[error("registry {host}: {what} for {} s", .after.as_secs_f64())]
     Timeout {
         /// `host[:port]`.
         host: String,

@@ -51,7 +51,7 @@ pub use error::Error;
 use ask::{Hosts, What};
 use auth::Authenticator;
 use endpoint::{Endpoint, endpoints};
-use transport::{DEADLINES, Deadlines, Transport};
+use transport::{Deadlines, Transport};
 
 /// What the registries of one process are asked through. Share it: connections, tokens and what is known about hosts are
 /// kept in it.
@@ -106,7 +106,8 @@ impl Client {
     /// # Errors
     /// [`Error::CaFile`] and [`Error::Setup`].
     pub fn new(settings: &RegistrySettings, limits: Limits) -> Result<Self, Error> {
-        Self::with(settings, limits, retry::Policy::default(), DEADLINES, Pauses::Real)
+        let deadlines = Deadlines::of(settings.timeout);
+        Self::with(settings, limits, retry::Policy::default(), deadlines, Pauses::Real)
     }
 
     fn with(

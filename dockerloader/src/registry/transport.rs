@@ -31,14 +31,18 @@ pub(super) struct Deadlines {
     pub(super) helper: Duration,
 }
 
-/// The deadlines in use: what a slow but working registry needs, several times over.
-pub(super) const DEADLINES: Deadlines = Deadlines {
-    connect: Duration::from_secs(10),
-    answer: Duration::from_secs(30),
-    stall: Duration::from_secs(30),
-    small_body: Duration::from_secs(60),
-    helper: Duration::from_secs(30),
-};
+impl Deadlines {
+    /// What follows from how long a registry may be silent (`DOCKERLOADER_REGISTRY_TIMEOUT_MS`).
+    pub(super) fn of(timeout: Duration) -> Self {
+        Self {
+            connect: timeout / 3,
+            answer: timeout,
+            stall: timeout,
+            small_body: timeout * 2,
+            helper: Duration::from_secs(30),
+        }
+    }
+}
 
 /// Redirects that are followed for one request.
 const REDIRECTS: usize = 5;
