@@ -25,6 +25,8 @@ pub(super) struct Deadlines {
     pub(super) answer: Duration,
     /// Between two pieces of a body.
     pub(super) stall: Duration,
+    /// How long a body may bring next to nothing.
+    pub(super) slow: Duration,
     /// A whole small body: a manifest, a token, an error.
     pub(super) small_body: Duration,
     /// A credential helper.
@@ -38,6 +40,7 @@ impl Deadlines {
             connect: timeout / 3,
             answer: timeout,
             stall: timeout,
+            slow: timeout * 2,
             small_body: timeout * 2,
             helper: Duration::from_secs(30),
         }
