@@ -6,7 +6,9 @@ use super::cell::{self, Outcome};
 use super::expected::Expected;
 use super::fault::Fault;
 use super::phase::Phase;
-use super::table::expected;
+use super::start::{STARTS, Start};
+use super::story::STORIES;
+use super::table::{self, expected};
 use crate::failure::Result;
 
 /// Something that is run and judged by itself.
@@ -14,13 +16,18 @@ use crate::failure::Result;
 pub(super) enum Case {
     /// A fault in a phase of a pull.
     Cell(Fault, Phase),
+    /// A story, by its place in the table.
+    Story(usize),
+    /// A start of the supervisor, by its place in the table.
+    Start(usize),
 }
 
 impl Case {
     /// Every case there is, those that wait longest first.
     pub(super) fn all() -> Vec<Self> {
         let cells = Fault::ALL.iter().flat_map(|fault| Phase::ALL.map(|phase| Self::Cell(*fault, phase)));
-        let mut all: Vec<_> = cells.collect();
+        let stories = (0..STORIES.len()).map(Self::Story);
+        let mut all: Vec<_> = cells.chain(stories).chain((0..STARTS.len()).map(Self::Start)).collect();
         all.sort_by_key(|case| std::cmp::Reverse(case.patience()));
         all
     }
@@ -33,12 +40,16 @@ impl Case {
                 let phases: Vec<_> = Phase::ALL.into_iter().filter(applies).collect();
                 phases.get(fault as usize % phases.len().max(1)) == Some(&phase)
             }
+            Self::Story(number) => number.is_multiple_of(2),
+            Self::Start(number) => STARTS.get(number).is_some_and(Start::is_quick),
         }
     }
 
     pub(super) fn name(self) -> String {
         match self {
             Self::Cell(fault, phase) => format!("{fault}/{phase}"),
+            Self::Story(number) => format!("story/{}", STORIES.get(number).map_or("", |story| story.name)),
+            Self::Start(number) => format!("start/{}", STARTS.get(number).map_or("", |start| start.name)),
         }
     }
 
@@ -51,32 +62,39 @@ impl Case {
     /// What is expected, in a few words.
     pub(super) fn expectation(self) -> String {
         match self {
-            Self::Cell(fault, phase) => match expected(fault, phase) {
-                Expected::Right(ceiling) => format!("right, {} requests at most", ceiling.requests),
-                Expected::Refused(remedy, says, ceiling) => format!(
-                    "exit code {} ({}), {} requests at most: {}",
-                    remedy.exit(),
-                    remedy.name(),
-                    ceiling.requests,
-                    says.join(", ")
-                ),
-                Expected::DoesNotApply(reason) => format!("does not apply: {reason}"),
-            },
+            Self::Cell(..) => self.expected().to_string(),
+            Self::Story(number) => {
+                let what = STORIES.get(number).map_or("", |story| story.what);
+                format!("{what} {}", self.expected())
+            }
+            Self::Start(number) => STARTS.get(number).map(Start::expectation).unwrap_or_default(),
+        }
+    }
+
+    fn expected(self) -> Expected {
+        match self {
+            Self::Cell(fault, phase) => expected(fault, phase),
+            Self::Story(number) => STORIES.get(number).map_or(table::RIGHT, |story| story.expected),
+            Self::Start(_) => table::RIGHT,
         }
     }
 
     fn patience(self) -> u64 {
-        match self {
-            Self::Cell(fault, phase) => match expected(fault, phase) {
-                Expected::Right(ceiling) | Expected::Refused(_, _, ceiling) => ceiling.seconds,
-                Expected::DoesNotApply(_) => 0,
-            },
+        match self.expected() {
+            Expected::Right(ceiling) | Expected::Refused(_, _, ceiling) => ceiling.seconds,
+            Expected::DoesNotApply(_) => 0,
         }
     }
 
     pub(super) fn run(self, binary: &Path, mended: bool) -> Result<Outcome> {
         match self {
             Self::Cell(fault, phase) => cell::run(binary, fault, phase, mended),
+            Self::Story(number) => {
+                STORIES.get(number).map_or_else(|| Ok(Outcome::default()), |story| story.run(binary))
+            }
+            Self::Start(number) => {
+                STARTS.get(number).map_or_else(|| Ok(Outcome::default()), |start| start.run(binary))
+            }
         }
     }
 }

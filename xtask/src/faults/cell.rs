@@ -32,13 +32,12 @@ pub(super) fn run(binary: &Path, fault: Fault, phase: Phase, mended: bool) -> Re
     }
     let mut world = World::new(&script::shape(fault))?;
     script::set(&mut world, fault, phase)?;
-    let seen = observe::pull(binary, &world)?;
+    let seen = observe::pull(binary, &world, &VERSION)?;
     let version = &VERSION.image.digest;
-    let mut outcome =
-        Outcome { bad: judge(expectation, &seen, version, &world.at_fault), seen, runs: 1 };
+    let mut outcome = Outcome { bad: judge(expectation, &seen, version, &world.at_fault), seen, runs: 1 };
     if mended && matches!(expectation, Expected::Refused(..)) {
         world.mend();
-        let seen = observe::pull(binary, &world)?;
+        let seen = observe::pull(binary, &world, &VERSION)?;
         let bad = judge(table::RIGHT, &seen, version, &[]);
         outcome.bad.extend(bad.into_iter().map(|bad| format!("after the fault was mended: {bad}")));
         outcome.runs += 1;

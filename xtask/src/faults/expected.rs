@@ -1,5 +1,7 @@
 //! What is expected of a pull.
 
+use std::fmt;
+
 /// What is to come of one pull.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Expected {
@@ -49,6 +51,23 @@ impl Remedy {
             Self::Later => 69,
             Self::Refuse | Self::Corrupt => 65,
             Self::Local => 77,
+        }
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Right(ceiling) => write!(f, "Right, {} requests at most.", ceiling.requests),
+            Self::Refused(remedy, says, ceiling) => write!(
+                f,
+                "Exit code {} ({}), {} requests at most; it says: {}.",
+                remedy.exit(),
+                remedy.name(),
+                ceiling.requests,
+                says.join(", ")
+            ),
+            Self::DoesNotApply(reason) => write!(f, "Does not apply: {reason}."),
         }
     }
 }

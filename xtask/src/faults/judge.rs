@@ -23,7 +23,10 @@ pub(super) fn judge(expected: Expected, seen: &Seen, version: &str, at_fault: &[
         }
         Expected::Refused(remedy, says, ceiling) => {
             let exit = remedy.exit();
-            demand(seen.code == Some(exit), format!("exit code {:?}, expected {exit}: {}", seen.code, seen.error));
+            demand(
+                seen.code == Some(exit),
+                format!("exit code {:?}, expected {exit}: {}", seen.code, seen.error),
+            );
             demand(seen.outcome == "failed", format!("outcome {:?}, expected failed", seen.outcome));
             let name = remedy.name();
             demand(seen.remedy == name, format!("remedy {:?}, expected {name}", seen.remedy));

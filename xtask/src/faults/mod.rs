@@ -23,6 +23,10 @@ mod judge;
 
 mod cell;
 
+mod story;
+
+mod start;
+
 mod case;
 
 mod pool;
@@ -65,7 +69,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let cases: Vec<Case> = if arguments.case.is_empty() {
         Case::all().into_iter().filter(|case| !arguments.quick || case.is_quick()).collect()
     } else {
-        Case::all().into_iter().filter(|case| arguments.case.iter().any(|name| case.is_called(name))).collect()
+        Case::all()
+            .into_iter()
+            .filter(|case| arguments.case.iter().any(|name| case.is_called(name)))
+            .collect()
     };
     if cases.is_empty() {
         return Err(Failure::new("no case has such a name: --list shows them"));

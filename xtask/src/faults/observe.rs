@@ -7,7 +7,7 @@ use fixtures::registry::TOKEN;
 use fixtures::sha256;
 use serde_json::Value;
 
-use super::content::{Content, VERSION};
+use super::content::Content;
 use super::program::{Ended, Program};
 use super::world::{PASSWORD, SIGNATURE, World};
 use crate::failure::Result;
@@ -42,10 +42,10 @@ pub(super) struct Seen {
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Runs one pull, and looks at what came of it.
-pub(super) fn pull(binary: &Path, world: &World) -> Result<Seen> {
+pub(super) fn pull(binary: &Path, world: &World, wanted: &Content) -> Result<Seen> {
     let before = (requests(world), sent(world));
     let ended = Program::start(binary, &["pull", "--stage", "--json"], world)?.end(LIMIT)?;
-    let mut seen = look(world, &VERSION, &ended);
+    let mut seen = look(world, wanted, &ended);
     seen.requests = requests(world) - before.0;
     seen.sent = sent(world) - before.1;
     Ok(seen)
@@ -61,9 +61,8 @@ pub(super) fn look(world: &World, wanted: &Content, ended: &Ended) -> Seen {
     let is_staged = staged.is_some();
     let tree = root.join("storage/v1/extracted").join(&wanted.image.digest);
     let names_it = staged.is_some_and(|path| path.to_string_lossy().contains(&wanted.image.digest));
-    let is_right = |(path, bytes): &(&str, Vec<u8>)| {
-        std::fs::read(tree.join(path)).is_ok_and(|found| found == *bytes)
-    };
+    let is_right =
+        |(path, bytes): &(String, Vec<u8>)| std::fs::read(tree.join(path)).is_ok_and(|found| found == *bytes);
     Seen {
         code: ended.code,
         outcome: text("outcome"),
@@ -118,13 +117,16 @@ fn wrong(storage: &Path, wanted: &Content) -> Vec<String> {
 /// Where something secret is: in what was written to the terminal or to small files, or at a host that it is not for.
 fn leaks(world: &World, root: &Path, ended: &Ended) -> Vec<String> {
     use base64::Engine as _;
-    let basic = base64::engine::general_purpose::STANDARD
-        .encode(format!("{}:{PASSWORD}", super::world::USER));
+    let basic =
+        base64::engine::general_purpose::STANDARD.encode(format!("{}:{PASSWORD}", super::world::USER));
     let secrets = [PASSWORD, &basic, TOKEN, SIGNATURE];
     let mut leaks = Vec::new();
     let mut look_into = |what: &str, text: &str| {
         leaks.extend(
-            secrets.iter().filter(|secret| text.contains(**secret)).map(|secret| format!("{secret} in {what}")),
+            secrets
+                .iter()
+                .filter(|secret| text.contains(**secret))
+                .map(|secret| format!("{secret} in {what}")),
         );
     };
     look_into("standard output", &ended.stdout.join("\n"));
@@ -140,7 +142,10 @@ fn leaks(world: &World, root: &Path, ended: &Ended) -> Vec<String> {
     }
     for request in world.second.requests() {
         if request.authorization.is_some() {
-            leaks.push(format!("an Authorization header went to another host: {} {}", request.method, request.path));
+            leaks.push(format!(
+                "an Authorization header went to another host: {} {}",
+                request.method, request.path
+            ));
         }
         if request.path.contains("account=") {
             leaks.push(format!("the user name went to another host: {}", request.path));

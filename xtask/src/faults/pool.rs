@@ -9,11 +9,7 @@ use crate::failure::Result;
 use crate::interrupt;
 
 /// Runs all cases, so many at a time, and tells what is bad as it comes. In the order of the cases.
-pub(super) fn run(
-    cases: &[Case],
-    jobs: usize,
-    run: impl Fn(Case) -> Result<Outcome> + Sync,
-) -> Vec<Outcome> {
+pub(super) fn run(cases: &[Case], jobs: usize, run: impl Fn(Case) -> Result<Outcome> + Sync) -> Vec<Outcome> {
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<(usize, Outcome)>> = Mutex::default();
     std::thread::scope(|scope| {

@@ -72,6 +72,11 @@ impl Program {
         None
     }
 
+    /// How long it has been running.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
     pub(super) fn signal(&self, signal: Signal) {
         if let Ok(pid) = i32::try_from(self.child.id()) {
             // It may have ended; nobody has waited for it.

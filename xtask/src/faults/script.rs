@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use fixtures::image::{Image, Index};
+use fixtures::image::Index;
 use fixtures::registry::{Certificate, Fault as Answer, Gate, Refusing, Silent};
 use fixtures::sha256;
 
@@ -86,7 +86,12 @@ pub(super) fn set(world: &mut World, fault: Fault, phase: Phase) -> Result {
         Fault::NotFound => always(world, Answer::status(404)),
         Fault::TooManySeconds => once(world, Answer::too_many_requests("1")),
         Fault::TooManyDate => {
-            once(world, Answer::too_many_requests(&httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(2))));
+            once(
+                world,
+                Answer::too_many_requests(&httpdate::fmt_http_date(
+                    SystemTime::now() + Duration::from_secs(2),
+                )),
+            );
         }
         Fault::TooManyAbsurd => always(world, Answer::too_many_requests("31536000")),
         Fault::TooManyOverflow => always(world, Answer::too_many_requests("99999999999999999999")),
@@ -149,21 +154,24 @@ fn size(phase: Phase) -> u64 {
     (if phase == Phase::Blob { layer } else { VERSION.image.config.len() }) as u64
 }
 
+/// Brackets in each other: what fits into a document of the largest size that is read.
+const DEPTH: usize = 100_000;
+
 /// A bomb in the place of a document, under its own digest.
 fn nested(world: &World, phase: Phase) {
     let image = &VERSION.image;
     let index = |entry: serde_json::Value| Index::new().entry(entry).build();
     match phase {
         Phase::Token => {
-            let body = content::nested("application/json");
+            let body = content::nested("application/json", 10_000);
             world.registry.fault(World::rule(phase), Answer::Replace(body.into()));
         }
         Phase::Index => {
-            let bomb = content::nested(&VERSION.index.media_type);
+            let bomb = content::nested(&VERSION.index.media_type, DEPTH);
             world.registry.put_manifest("app", "v", &sha256(&bomb), &VERSION.index.media_type, bomb);
         }
         Phase::Manifest => {
-            let bomb = content::nested(&image.media_type);
+            let bomb = content::nested(&image.media_type, DEPTH);
             let index = index(serde_json::json!({
                 "mediaType": image.media_type, "digest": sha256(&bomb), "size": bomb.len(),
                 "platform": { "os": "linux", "architecture": fixtures::image::host_architecture() },
@@ -172,26 +180,30 @@ fn nested(world: &World, phase: Phase) {
             world.registry.put("app", "v", &index);
         }
         _ => {
-            let bomb = content::nested("application/vnd.oci.image.config.v1+json");
+            let bomb = content::nested("application/vnd.oci.image.config.v1+json", DEPTH);
             let mut manifest: serde_json::Value =
                 serde_json::from_slice(&image.manifest).expect("the fixture's own JSON");
             manifest["config"]["digest"] = sha256(&bomb).into();
             manifest["config"]["size"] = bomb.len().into();
             let manifest = manifest.to_string();
             world.registry.put_blob("app", &sha256(&bomb), bomb);
-            world.registry.put_manifest("app", "v", &sha256(manifest.as_bytes()), &image.media_type, manifest);
+            world.registry.put_manifest(
+                "app",
+                "v",
+                &sha256(manifest.as_bytes()),
+                &image.media_type,
+                manifest,
+            );
         }
     }
 }
 
 /// Nothing for this machine: by the index, or by the config where there is no index.
 fn other_platform(world: &World, phase: Phase) {
-    let foreign: &fixtures::image::BuiltImage = &content::foreign();
+    let foreign = content::foreign();
     if phase == Phase::Index {
-        world.registry.put("app", "v", &Index::new().image(foreign).build());
+        world.registry.put("app", "v", &Index::new().image(&foreign).build());
     } else {
-        let image: fixtures::image::BuiltImage = Image::with_entrypoint(b"#!/bin/sh\n").platform("linux", "s390x", "").build();
-        world.registry.put("app", "v", &image);
+        world.registry.put("app", "v", &foreign);
     }
 }
-

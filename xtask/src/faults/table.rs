@@ -93,7 +93,9 @@ pub(super) const fn expected(fault: Fault, phase: Phase) -> Expected {
         }
         (F::EarlyEnd, Index | Manifest) => wrong_twice(&["has the digest", "expected"]),
         (F::EarlyEnd, Config | Blob) => after_all(1, &["ended after", "bytes"]),
-        (F::Dropped, Token | Index | Manifest | Config) => Expected::DoesNotApply("it is smaller than 64 KiB"),
+        (F::Dropped, Token | Index | Manifest | Config) => {
+            Expected::DoesNotApply("it is smaller than 64 KiB")
+        }
         (F::Dropped, Blob) => right(6),
         // The length of a manifest, which the descriptor says again, is of no interest here.
         (F::Long | F::LongNoLength | F::WrongLength, Tag) => right(0),
@@ -121,13 +123,16 @@ pub(super) const fn expected(fault: Fault, phase: Phase) -> Expected {
         (F::Nested, Index | Manifest | Config) => at_once(Refuse, &["recursion limit"]),
         (F::Nested, Blob) => Expected::DoesNotApply("a layer is no JSON"),
         (F::OtherPlatform, Token) => Expected::DoesNotApply("a token has no platform"),
-        (F::OtherPlatform, Index) => at_once(Later, &["no image for the platform", "linux/s390x"]),
+        (F::OtherPlatform, Index) => at_once(Refuse, &["no image for the platform", "linux/s390x"]),
         (F::OtherPlatform, Manifest | Blob) => {
             Expected::DoesNotApply("index and config say the platform, nothing else does")
         }
         (F::OtherPlatform, Config) => at_once(Refuse, &["linux/s390x"]),
 
         (F::Unauthorized, _) => at_once(Local, &["not authorized to pull app", "docker login"]),
+        (F::TokenServiceFails | F::TokenExpires, Tag) => {
+            Expected::DoesNotApply("nobody was shown the token before, so it was never good: 401-loop")
+        }
         (F::TokenServiceFails, _) => after_all(2, &["answers 500 to the request for a token"]),
         (F::TokenExpires, Token) => Expected::DoesNotApply("a token that is never good is the 401 loop"),
         (F::TokenExpires, _) => right(2),
@@ -142,7 +147,7 @@ pub(super) const fn expected(fault: Fault, phase: Phase) -> Expected {
         (F::Status503Always, _) => after_all(2, &["answers 503"]),
 
         // The credentials do not follow, and without them there is no token.
-        (F::Redirected, Token) => at_once(Local, &["not authorized to pull app"]),
+        (F::Redirected, Token) => after_all(2, &["redirects to", "answers 401"]),
         (F::Redirected, _) => right(2),
         (F::RedirectLoop, _) => Expected::Refused(
             Later,
