@@ -59,6 +59,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     containers(&mut stages, arguments);
     if everything {
         stages.run("benchmark", |_| benchmark(arguments));
+        stages.run("registry faults", |_| judge(cargo().args(["xtask", "faults", "--quick"])));
         stages.run("package", |_| {
             judge(cargo().args([
                 "package",

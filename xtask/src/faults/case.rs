@@ -62,7 +62,7 @@ impl Case {
     /// What is expected, in a few words.
     pub(super) fn expectation(self) -> String {
         match self {
-            Self::Cell(..) => self.expected().to_string(),
+            Self::Cell(fault, _) => format!("{} {}", fault.what(), self.expected()),
             Self::Story(number) => {
                 let what = STORIES.get(number).map_or("", |story| story.what);
                 format!("{what} {}", self.expected())
@@ -77,6 +77,11 @@ impl Case {
             Self::Story(number) => STORIES.get(number).map_or(table::RIGHT, |story| story.expected),
             Self::Start(_) => table::RIGHT,
         }
+    }
+
+    /// What stands in the matrix when it came.
+    pub(super) fn symbol(self) -> String {
+        self.expected().symbol()
     }
 
     fn patience(self) -> u64 {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::case::Case;
 use super::cell::Outcome;
 use super::fault::Fault;
+use super::observe::Seen;
 use super::phase::Phase;
-use super::table::expected;
 use crate::failure::{Context as _, Failure, Result};
 
 /// What came of a run.
@@ -40,7 +40,7 @@ impl<'r> Report<'r> {
     fn symbol(&self, fault: Fault, phase: Phase) -> String {
         match self.of(Case::Cell(fault, phase)) {
             Some(outcome) if !outcome.bad.is_empty() => "BAD".to_owned(),
-            Some(_) => expected(fault, phase).symbol(),
+            Some(_) => Case::Cell(fault, phase).symbol(),
             None => String::new(),
         }
     }
@@ -59,6 +59,15 @@ impl fmt::Display for Report<'_> {
             write!(f, "| {fault:<22} |")?;
             cells.iter().try_for_each(|cell| write!(f, " {cell:<8} |"))?;
             writeln!(f)?;
+        }
+        let others = self.rows.iter().filter(|(case, _)| !matches!(case, Case::Cell(..)));
+        for (index, (case, outcome)) in others.enumerate() {
+            if index == 0 {
+                writeln!(f, "\n| case | came | seconds | requests | bytes |\n|---|---|---|---|---|")?;
+            }
+            let came = if outcome.bad.is_empty() { case.symbol() } else { "BAD".to_owned() };
+            let Seen { took, requests, sent, .. } = &outcome.seen;
+            writeln!(f, "| {} | {came} | {:.1} | {requests} | {sent} |", case.name(), took.as_secs_f64())?;
         }
         let ran = self.rows.iter().filter(|(_, outcome)| outcome.runs > 0);
         let (mut cases, mut runs, mut longest) = (0, 0, Duration::ZERO);

@@ -37,7 +37,7 @@ pub(super) fn set(world: &mut World, fault: Fault, phase: Phase) -> Result {
             world.kept.push(Box::new(host));
         }
         // RFC 6761, 6.4: never resolves.
-        Fault::UnknownHost => world.lead_away(phase, "http://nowhere.invalid"),
+        Fault::UnknownHost => world.lead_away(phase, "https://nowhere.invalid"),
         Fault::Silent => {
             let host = Silent::new().context("listen")?;
             world.lead_away(phase, &format!("http://{}", host.host()));
@@ -64,6 +64,11 @@ pub(super) fn set(world: &mut World, fault: Fault, phase: Phase) -> Result {
         Fault::LongNoLength => always(world, Answer::OversizeChunked { extra: 100 }),
         Fault::WrongLength => always(world, Answer::Undersize { missing: 10 }),
         Fault::Huge => always(world, Answer::Endless),
+        Fault::Page => {
+            let page = b"<!doctype html><title>Welcome</title>Please log in".to_vec();
+            always(world, Answer::Replace(page.into()));
+        }
+        Fault::HugeHeaders => always(world, Answer::Header("X-Huge".to_owned(), Some("x".repeat(4 << 20)))),
         Fault::WrongDigest => always(world, Answer::digest_header(Some(&sha256(b"something else")))),
         Fault::WrongByteOnce => once(world, Answer::WrongByte { at: few }),
         Fault::WrongByteAlways => always(world, Answer::WrongByte { at: few }),

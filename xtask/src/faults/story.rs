@@ -1,6 +1,7 @@
 //! Stories: more than one host, or more than one pull, goes wrong in a way that happened to others.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use fixtures::registry::{Fault as Answer, Kind, Refusing, Registry, Rule, Silent};
 use serde_json::json;
@@ -80,7 +81,7 @@ pub(super) const STORIES: &[Story] = &[
         tenths: 11,
         content: version,
         set: |world, _| {
-            let pause = std::time::Duration::from_millis(200);
+            let pause = Duration::from_millis(200);
             world.registry.fault(layer(), Answer::Drip { bytes: 4096, pause });
             Ok(())
         },
@@ -128,26 +129,17 @@ pub(super) const STORIES: &[Story] = &[
     },
     Story {
         name: "killed",
-        what: "The pull is killed at 0, 1, 50 and 99 % of the layer and at the config: the next one completes it.",
+        what: "The pull is killed at the config and at 0, 1, 50 and 99 % of the layer: the next one fetches the rest.",
         expected: right(8),
-        tenths: 11,
+        tenths: 1,
         content: version,
         set: |world, binary| {
             let size = VERSION.image.layers.first().map_or(0, |layer| layer.bytes.len() as u64);
-            let points = [
-                (World::rule(Phase::Config), 0),
-                (layer(), 0),
-                (layer(), size / 100),
-                (layer(), size / 2),
-                (layer(), size / 100 * 49),
-            ];
-            for (rule, bytes) in points {
-                let gate = world.registry.gate(rule, bytes);
-                let pull = Program::start(binary, &["pull", "--stage"], world)?;
-                gate.wait_reached();
-                drop(pull);
-                gate.release();
-                world.registry.clear_faults();
+            kill_at(world, binary, World::rule(Phase::Config), 0, 0)?;
+            kill_at(world, binary, layer(), 0, 0)?;
+            for percent in [1, 50, 99] {
+                let (there, until) = (on_disk(world), size / 100 * percent);
+                kill_at(world, binary, layer(), until.saturating_sub(there), until)?;
             }
             Ok(())
         },
@@ -172,7 +164,7 @@ pub(super) const STORIES: &[Story] = &[
     Story {
         name: "redirect-and-back",
         what: "A redirect to another host, which leads back to the registry: the credentials stay away for good.",
-        expected: refused(Local, &["not authorized to pull app"], 12),
+        expected: refused(Local, &["not authorized to pull app"], 13),
         tenths: 10,
         content: version,
         set: |world, _| {
@@ -333,7 +325,7 @@ pub(super) const STORIES: &[Story] = &[
         content: version,
         set: |world, _| {
             mirror(world);
-            let pause = std::time::Duration::from_millis(200);
+            let pause = Duration::from_millis(200);
             world.second.fault(blobs(), Answer::Drip { bytes: 1, pause });
             Ok(())
         },
@@ -419,6 +411,30 @@ pub(super) const STORIES: &[Story] = &[
         },
     },
 ];
+
+/// Starts a pull, and kills it when an answer has sent so many bytes and so many of the layer are on disk.
+fn kill_at(world: &World, binary: &Path, rule: Rule, bytes: u64, on_disk_then: u64) -> Result {
+    let gate = world.registry.gate(rule, bytes);
+    let pull = Program::start(binary, &["pull", "--stage"], world)?;
+    gate.wait_reached();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while on_disk(world) < on_disk_then {
+        if Instant::now() > deadline {
+            return Err(Failure::new(format!("{} bytes are on disk, not {on_disk_then}", on_disk(world))));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(pull);
+    gate.release();
+    world.registry.clear_faults();
+    Ok(())
+}
+
+/// Bytes of the layer that are on disk.
+fn on_disk(world: &World) -> u64 {
+    let path = world.data().join(format!("dockerloader/storage/v1/blobs/partial-{}", VERSION.layer()));
+    path.metadata().map_or(0, |data| data.len())
+}
 
 /// Installs the old version of the layer with a table of contents, and points the tag to another.
 fn update_from(world: &World, binary: &Path, to: &Content) -> Result {

@@ -109,6 +109,13 @@ pub(super) const fn expected(fault: Fault, phase: Phase) -> Expected {
         (F::Huge, Index | Manifest) => at_once(Refuse, &["over the limit manifest-bytes, 4194304"]),
         (F::Huge, Config | Blob) => wrong_twice(&["bytes there, expected"]),
 
+        (F::Page, Token) => at_once(Later, &["the answer of the token service", "it is no JSON"]),
+        // Without a digest in the headers the manifest is asked for, and hashed.
+        (F::Page, Tag) => right(1),
+        (F::Page, Index | Manifest) => wrong_twice(&["has the digest", "expected"]),
+        (F::Page, Config | Blob) => wrong_twice(&["50 bytes there, expected"]),
+        (F::HugeHeaders, _) => after_all(2, &["the connection broke"]),
+
         (F::WrongDigest, Token) => Expected::DoesNotApply("a token has no digest"),
         (F::WrongDigest, Tag) => at_once(Later, &["not found"]),
         // Bytes are compared with the digest that was asked for, whatever the header says.
