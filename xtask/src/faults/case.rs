@@ -7,7 +7,7 @@ use super::expected::Expected;
 use super::fault::Fault;
 use super::phase::Phase;
 use super::start::{STARTS, Start};
-use super::story::STORIES;
+use super::story::{self, Story};
 use super::table::{self, expected};
 use crate::failure::Result;
 
@@ -26,7 +26,7 @@ impl Case {
     /// Every case there is, those that wait longest first.
     pub(super) fn all() -> Vec<Self> {
         let cells = Fault::ALL.iter().flat_map(|fault| Phase::ALL.map(|phase| Self::Cell(*fault, phase)));
-        let stories = (0..STORIES.len()).map(Self::Story);
+        let stories = (0..story::all().count()).map(Self::Story);
         let mut all: Vec<_> = cells.chain(stories).chain((0..STARTS.len()).map(Self::Start)).collect();
         all.sort_by_key(|case| std::cmp::Reverse(case.patience()));
         all
@@ -48,7 +48,7 @@ impl Case {
     pub(super) fn name(self) -> String {
         match self {
             Self::Cell(fault, phase) => format!("{fault}/{phase}"),
-            Self::Story(number) => format!("story/{}", STORIES.get(number).map_or("", |story| story.name)),
+            Self::Story(number) => format!("story/{}", story(number).map_or("", |story| story.name)),
             Self::Start(number) => format!("start/{}", STARTS.get(number).map_or("", |start| start.name)),
         }
     }
@@ -64,7 +64,7 @@ impl Case {
         match self {
             Self::Cell(fault, _) => format!("{} {}", fault.what(), self.expected()),
             Self::Story(number) => {
-                let what = STORIES.get(number).map_or("", |story| story.what);
+                let what = story(number).map_or("", |story| story.what);
                 format!("{what} {}", self.expected())
             }
             Self::Start(number) => STARTS.get(number).map(Start::expectation).unwrap_or_default(),
@@ -74,7 +74,7 @@ impl Case {
     fn expected(self) -> Expected {
         match self {
             Self::Cell(fault, phase) => expected(fault, phase),
-            Self::Story(number) => STORIES.get(number).map_or(table::RIGHT, |story| story.expected),
+            Self::Story(number) => story(number).map_or(table::RIGHT, |story| story.expected),
             Self::Start(_) => table::RIGHT,
         }
     }
@@ -95,11 +95,15 @@ impl Case {
         match self {
             Self::Cell(fault, phase) => cell::run(binary, fault, phase, mended),
             Self::Story(number) => {
-                STORIES.get(number).map_or_else(|| Ok(Outcome::default()), |story| story.run(binary))
+                story(number).map_or_else(|| Ok(Outcome::default()), |story| story.run(binary))
             }
             Self::Start(number) => {
                 STARTS.get(number).map_or_else(|| Ok(Outcome::default()), |start| start.run(binary))
             }
         }
     }
+}
+
+fn story(number: usize) -> Option<&'static Story> {
+    story::all().nth(number)
 }

@@ -26,7 +26,8 @@ pub(super) static CHUNKED_OLD: LazyLock<Content> = LazyLock::new(|| Content::chu
 pub(super) static CHUNKED_NEW: LazyLock<Content> = LazyLock::new(|| Content::chunked(2, None));
 
 /// The version after it, with a table that lies.
-pub(super) static CHUNKED_LYING: LazyLock<Content> = LazyLock::new(|| Content::chunked(2, Some(lie)));
+pub(super) static CHUNKED_LYING: LazyLock<Content> =
+    LazyLock::new(|| Content::chunked(2, Some(|entries| lie(entries))));
 
 const OLD_SEED: u64 = 1;
 
@@ -79,7 +80,7 @@ fn layer(files: &[(String, Vec<u8>)]) -> Layer {
 }
 
 /// Says of the file that changed that it is the one of the old version.
-fn lie(entries: &mut Vec<serde_json::Value>) {
+fn lie(entries: &mut [serde_json::Value]) {
     for entry in entries.iter_mut().filter(|entry| entry["name"] == "changed") {
         entry["digest"] = fixtures::sha256(&noise(OLD_SEED, CHANGED)).into();
     }

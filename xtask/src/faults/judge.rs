@@ -80,9 +80,11 @@ mod tests {
         assert!(judge(Expected::Right(CEILING), &right(), "v", &[]).is_empty());
     }
 
+    type Change = fn(&mut Seen);
+
     #[test]
     fn each_single_difference_is_bad() {
-        let changes: [(&str, fn(&mut Seen)); 10] = [
+        let changes: [(&str, Change); 10] = [
             ("killed", |seen| seen.code = None),
             ("exit code", |seen| seen.code = Some(75)),
             ("outcome", |seen| seen.outcome = "installed".into()),

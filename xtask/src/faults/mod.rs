@@ -25,6 +25,12 @@ mod cell;
 
 mod story;
 
+mod alone;
+
+mod mirrors;
+
+mod chunked;
+
 mod start;
 
 mod case;
@@ -39,7 +45,7 @@ use std::time::Instant;
 
 use clap::Args;
 
-use crate::failure::{Failure, Result};
+use crate::failure::{Context as _, Failure, Result};
 use crate::workspace::{cargo, root, target};
 use case::Case;
 
@@ -60,6 +66,9 @@ pub(crate) struct Arguments {
     /// Test this binary instead of the one that is built
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
+    /// Write every case with what was expected and seen into this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
     /// Write the matrix into docs/proofs/faults.md
     #[arg(long)]
     write: bool,
@@ -89,6 +98,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let done = pool::run(&cases, arguments.jobs.max(1), |case| case.run(&binary, !arguments.quick));
     let report = report::Report::new(&cases, &done, began.elapsed());
     println!("\n{report}");
+    if let Some(path) = &arguments.json {
+        let text = serde_json::to_string_pretty(&report.json()).context("write JSON")?;
+        std::fs::write(path, text).context(format_args!("write {}", path.display()))?;
+    }
     if arguments.write {
         report::write(&root().join("docs/proofs/faults.md"), &report.to_string())?;
     }

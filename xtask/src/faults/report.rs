@@ -32,6 +32,23 @@ impl<'r> Report<'r> {
         self.rows.len() == self.cases && self.rows.iter().all(|(_, outcome)| outcome.bad.is_empty())
     }
 
+    /// The same for machines.
+    pub(super) fn json(&self) -> serde_json::Value {
+        let rows = self.rows.iter().map(|(case, outcome)| {
+            serde_json::json!({
+                "case": case.name(),
+                "expected": case.expectation(),
+                "bad": outcome.bad,
+                "error": outcome.seen.error,
+                "seconds": outcome.seen.took.as_secs_f64(),
+                "requests": outcome.seen.requests,
+                "bytes": outcome.seen.sent,
+                "runs": outcome.runs,
+            })
+        });
+        rows.collect()
+    }
+
     fn of(&self, case: Case) -> Option<&Outcome> {
         self.rows.iter().find(|(other, _)| *other == case).map(|(_, outcome)| *outcome)
     }
