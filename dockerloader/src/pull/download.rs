@@ -202,7 +202,11 @@ impl<'f, F: Fn(Arrival)> Fetch<'f, F> {
                     }
                 }
                 Next::Verify(slot, partial) => self.verify(slot, partial).await?,
-                Next::Wait => changed.await,
+                Next::Wait => {
+                    // Nothing was changed by waiting: two that tell each other of it would never sleep again.
+                    changed.await;
+                    continue;
+                }
                 Next::Over => return Ok(()),
             }
             self.changed.notify_waiters();
