@@ -38,6 +38,7 @@ mod contained;
 mod pid1;
 
 mod soak;
+mod faults;
 
 use std::process::ExitCode;
 
@@ -60,6 +61,8 @@ enum Command {
     Services,
     /// Build the image of the supervisor: FROM scratch, static binary, CA roots, /bin/cli
     Image(images::ImageArguments),
+    /// Break the registry in every way, and see that a pull does what is written down for it
+    Faults(faults::Arguments),
     /// Measure, and write the figures into docs/benchmarks.md
     Bench(bench::BenchArguments),
     /// Extract and pull what attacks, as root and as another user, and compare extraction with GNU tar and umoci
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Services => services::hold().map(|()| ExitCode::SUCCESS),
         Command::Image(arguments) => images::build_for_release(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Faults(arguments) => faults::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Hostile(arguments) => hostile::run(&arguments),
         Command::Fuzz(arguments) => fuzz::run(&arguments),

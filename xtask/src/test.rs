@@ -62,6 +62,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         stages.run("hostile images", |_| hostile());
         stages.run("fuzz", |_| fuzz());
         stages.run("benchmark", |_| benchmark(arguments));
+        stages.run("registry faults", |_| judge(cargo().args(["xtask", "faults", "--quick"])));
         stages.run("package", |_| {
             judge(cargo().args([
                 "package",
