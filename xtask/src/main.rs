@@ -28,6 +28,8 @@ mod demo;
 
 mod bench;
 
+mod kill;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -51,6 +53,8 @@ enum Command {
     Image(images::ImageArguments),
     /// Measure, and write the figures into docs/benchmarks.md
     Bench(bench::BenchArguments),
+    /// Kill the real binaries at every system call that touches the store, fail those calls, cut the power; as root
+    Kill(kill::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +64,7 @@ fn main() -> ExitCode {
         Command::Services => services::hold().map(|()| ExitCode::SUCCESS),
         Command::Image(arguments) => images::build_for_release(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Bench(arguments) => bench::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Kill(arguments) => kill::run(&arguments),
     });
     done.unwrap_or_else(|failure| {
         eprintln!("xtask: {failure}");
