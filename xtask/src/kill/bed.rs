@@ -63,14 +63,23 @@ pub(super) struct Bed {
 impl Bed {
     /// `folder` is emptied by whoever made it; `logs` stays.
     pub(super) fn new(
-        loader: PathBuf,
-        app: PathBuf,
+        loader: &Path,
+        app: &Path,
         folder: &Path,
         logs: &Path,
         skipped: Vec<&'static str>,
     ) -> Result<Self> {
         let digests = Version::ALL.into_iter().map(|version| (version, image(version).digest)).collect();
-        let programs = Programs { loader, app, data: folder.join("data") };
+        // Copies: what is built meanwhile changes nothing, and nobody else runs them.
+        let own = |binary: &Path, name: &str| {
+            let copy = folder.join(name);
+            std::fs::copy(binary, &copy).context(format_args!("copy {}", binary.display())).map(|_| copy)
+        };
+        let programs = Programs {
+            loader: own(loader, "dockerloader")?,
+            app: own(app, "dockerloaded")?,
+            data: folder.join("data"),
+        };
         Ok(Self {
             programs,
             digests: Digests::new(digests),

@@ -182,11 +182,15 @@ impl Story<'_> {
 /// Exit codes are those of the table, nobody panics, nothing is started in a hot loop.
 fn ends(seen: &Seen, when: &str, fault: Fault, problems: &mut Vec<String>) {
     for (role, end) in &seen.helpers {
-        let killed = matches!(fault, Fault::Kill(killed) | Fault::KillAfter(killed) if killed == *role);
+        // With the supervisor dies the container, and when it leaves, it takes its helper with it.
+        let killed = matches!(
+            fault,
+            Fault::Kill(killed) | Fault::KillAfter(killed) if killed == *role || killed == Role::Supervisor
+        );
+        let killed = killed || (!seen.rested && seen.supervisor.is_some());
         match end {
             End::Code(code) if HELPER_CODES.contains(code) => {}
             End::Signal(nix::sys::signal::Signal::SIGKILL) if killed => {}
-            // Its loader of programs, or its runtime, had no descriptor.
             other => {
                 problems.push(format!("{when}: {role} ended with {other:?}, which is no documented code"))
             }

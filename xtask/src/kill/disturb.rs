@@ -63,6 +63,10 @@ impl Disturbance for Census {
     fn fired(&self) -> Option<String> {
         None
     }
+
+    fn watched(&self) -> &[Role] {
+        &Role::OURS
+    }
 }
 
 /// One fault, at its n-th point.
@@ -116,8 +120,12 @@ impl Disturbance for Blow {
         self.fired.clone()
     }
 
-    fn wants_calls(&self) -> bool {
-        !matches!(self.fault, Fault::KillAfter(_))
+    fn watched(&self) -> &[Role] {
+        match &self.fault {
+            Fault::Full | Fault::KillAfter(_) => &Role::OURS,
+            Fault::Kill(role) | Fault::Fail(role, _) if self.fired.is_none() => std::slice::from_ref(role),
+            Fault::Kill(_) | Fault::Fail(..) | Fault::Cut => &[],
+        }
     }
 }
 
@@ -168,6 +176,10 @@ impl Disturbance for Cuts<'_> {
 
     fn fired(&self) -> Option<String> {
         None
+    }
+
+    fn watched(&self) -> &[Role] {
+        &Role::OURS
     }
 }
 

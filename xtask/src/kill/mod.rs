@@ -92,7 +92,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let _ = std::fs::remove_dir_all(&logs);
     let skipped = ["fsync", "syncfs", "fdatasync"];
     let skipped = skipped.into_iter().filter(|name| arguments.without.iter().any(|word| word == name));
-    let bed = Bed::new(loader, app, folder.path(), &logs, skipped.collect())?;
+    let bed = Bed::new(&loader, &app, folder.path(), &logs, skipped.collect())?;
     let began = Instant::now();
     let wanted = wanted(arguments);
     let bases = prepare(&bed, &wanted, folder.path(), arguments.jobs)?;

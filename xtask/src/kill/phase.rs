@@ -21,9 +21,11 @@ use crate::failure::{Context as _, Failure, Result};
 use crate::interrupt;
 
 /// A run that takes longer has failed (I6).
-const LIMIT: Duration = Duration::from_secs(45);
+const LIMIT: Duration = Duration::from_secs(30);
 /// From SIGTERM to an end: the grace, and something for a busy machine.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
+/// So many looks one after the other, before there is a pause between them.
+const YIELDS: u32 = 40;
 /// Between two looks.
 const PAUSE: Duration = Duration::from_micros(300);
 /// Everybody sleeps at each of so many looks, with nothing between them: it rests.
@@ -53,10 +55,8 @@ pub(super) trait Disturbance {
     }
     /// The call that it came at, once it has come.
     fn fired(&self) -> Option<String>;
-    /// Whether system calls have to be told.
-    fn wants_calls(&self) -> bool {
-        true
-    }
+    /// Whose system calls have to be told from now on.
+    fn watched(&self) -> &[Role];
 }
 
 /// Nothing is done.
@@ -72,8 +72,8 @@ impl Disturbance for Peace {
         None
     }
 
-    fn wants_calls(&self) -> bool {
-        false
+    fn watched(&self) -> &[Role] {
+        &[]
     }
 }
 
@@ -112,8 +112,7 @@ impl Place<'_> {
         self.surround(&mut command);
         let out = File::create(self.path("stdout")).context("make a file for the output")?;
         let err = File::create(self.path("stderr")).context("make a file for the output")?;
-        let calls = disturbance.wants_calls();
-        let mut tracer = Tracer::start(&command, self.programs.clone(), calls, out, err)?;
+        let mut tracer = Tracer::start(&command, self.programs.clone(), out, err)?;
         let mut run = Run::new(self, network)?;
         let deadline = Instant::now() + LIMIT;
         while run.go_on(&mut tracer, disturbance)? {
@@ -178,6 +177,8 @@ struct Run {
     seen: Seen,
     stdout: Tail,
     stderr: Tail,
+    /// Looks since something happened.
+    idle: u32,
     resting: u32,
     /// It rested once: what comes now is a look at it, and its end.
     stopping: bool,
@@ -187,7 +188,7 @@ impl Run {
     fn new(place: &Place<'_>, network: bool) -> Result<Self> {
         let open = |name: &str| Tail::open(&place.path(name));
         let (stdout, stderr) = (open("stdout")?, open("stderr")?);
-        Ok(Self { network, seen: Seen::default(), stdout, stderr, resting: 0, stopping: false })
+        Ok(Self { network, seen: Seen::default(), stdout, stderr, idle: 0, resting: 0, stopping: false })
     }
 
     /// Takes one turn; whether there is another.
@@ -199,9 +200,16 @@ impl Run {
                 None => {}
             }
         }
+        tracer.watch(disturbance.watched());
         match tracer.turn(&mut |call| disturbance.call(call))? {
             Turn::Over => return Ok(false),
             Turn::Idle => {
+                self.idle += 1;
+                if self.idle < YIELDS {
+                    // The next system call is mostly a few microseconds away.
+                    std::thread::yield_now();
+                    return Ok(true);
+                }
                 if !self.rests(tracer)? {
                     std::thread::sleep(if self.resting > 0 { LOOK } else { PAUSE });
                     return Ok(true);
@@ -219,7 +227,7 @@ impl Run {
                 }
             }
         }
-        self.resting = 0;
+        (self.idle, self.resting) = (0, 0);
         Ok(true)
     }
 
@@ -239,7 +247,7 @@ impl Run {
         if self.resting < RESTING_LOOKS {
             return Ok(false);
         }
-        Ok(!self.seen.is_on_trial())
+        Ok(!self.seen.is_on_the_way())
     }
 
     /// Tells the supervisor to stop, and waits until all is gone.

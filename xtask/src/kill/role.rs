@@ -24,6 +24,10 @@ impl Role {
     /// Those that are killed.
     pub(super) const KILLED: [Self; 4] = [Self::Supervisor, Self::Puller, Self::Collector, Self::App];
 
+    /// Those that belong to the product, and what it runs.
+    pub(super) const OURS: [Self; 5] =
+        [Self::Supervisor, Self::Puller, Self::Collector, Self::Restorer, Self::App];
+
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Supervisor => "supervisor",

@@ -62,11 +62,12 @@ impl Seen {
         self.log.iter().any(|entry| entry["event"] == "install")
     }
 
-    /// Whether the log's last word on a trial is that it goes on.
-    pub(super) fn is_on_trial(&self) -> bool {
-        let about = ["try", "run", "commit", "trial_failed", "roll_back", "exited", "exec_failed"];
+    /// Whether the log's last word is that a trial or a pause goes on.
+    pub(super) fn is_on_the_way(&self) -> bool {
+        let about =
+            ["try", "run", "commit", "trial_failed", "roll_back", "exited", "exec_failed", "back_off"];
         let last = self.log.iter().rev().find(|entry| about.iter().any(|event| entry["event"] == *event));
-        last.is_some_and(|entry| entry["event"] == "try")
+        last.is_some_and(|entry| entry["event"] == "try" || entry["event"] == "back_off")
     }
 }
 
@@ -77,13 +78,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trial_goes_on_until_the_log_says_otherwise() {
+    fn a_trial_or_a_pause_goes_on_until_the_log_says_otherwise() {
         let seen = |events: &[&str]| Seen {
             log: events.iter().map(|event| json!({ "event": event })).collect(),
             ..Seen::default()
         };
-        assert!(seen(&["run", "exited", "try", "checked"]).is_on_trial());
-        assert!(!seen(&["try", "commit", "checked"]).is_on_trial());
-        assert!(!seen(&[]).is_on_trial());
+        assert!(seen(&["run", "exited", "try", "checked"]).is_on_the_way());
+        assert!(seen(&["run", "exited", "back_off", "checked"]).is_on_the_way());
+        assert!(!seen(&["try", "commit", "checked"]).is_on_the_way());
+        assert!(!seen(&[]).is_on_the_way());
     }
 }

@@ -73,8 +73,8 @@ const WAITS: &str = r#"read line; exec "$@" < /dev/null"#;
 pub(super) struct Tracer {
     first: Child,
     programs: Programs,
-    /// Whether system calls are told.
-    calls: bool,
+    /// Whose system calls are told: to be told of one costs two stops.
+    watched: Vec<Role>,
     threads: BTreeMap<i32, Thread>,
     roles: BTreeMap<i32, Role>,
 }
@@ -88,13 +88,7 @@ struct Thread {
 
 impl Tracer {
     /// Starts a command and watches it with all that descend from it. Its standard input is empty.
-    pub(super) fn start(
-        command: &Command,
-        programs: Programs,
-        calls: bool,
-        stdout: File,
-        stderr: File,
-    ) -> Result<Self> {
+    pub(super) fn start(command: &Command, programs: Programs, stdout: File, stderr: File) -> Result<Self> {
         let arguments: Vec<_> = command.get_args().map(std::ffi::OsStr::to_owned).collect();
         let program = command.get_program().to_owned();
         let mut shell = Command::new("/bin/sh");
@@ -106,10 +100,10 @@ impl Tracer {
             }
         }
         shell.stdout(stdout).stderr(stderr);
-        Self::seize(shell, programs, calls)
+        Self::seize(shell, programs)
     }
 
-    fn seize(mut shell: Command, programs: Programs, calls: bool) -> Result<Self> {
+    fn seize(mut shell: Command, programs: Programs) -> Result<Self> {
         shell.stdin(Stdio::piped());
         std::os::unix::process::CommandExt::process_group(&mut shell, 0);
         let mut child = interrupt::spawn(&mut shell)?;
@@ -123,13 +117,17 @@ impl Tracer {
         let input = child.stdin.take();
         let threads = BTreeMap::from([(pid, Thread { process: pid, answer: None })]);
         let roles = BTreeMap::from([(pid, Role::Other)]);
-        let tracer = Self { first: child, programs, calls, threads, roles };
+        let tracer = Self { first: child, programs, watched: Vec::new(), threads, roles };
         ptrace::seize(Pid::from_raw(pid), options).context("trace a process")?;
-        if calls {
-            ptrace::interrupt(Pid::from_raw(pid)).context("stop a process")?;
-        }
         input.map_or(Ok(()), |mut input| input.write_all(b"\n")).context("let a process go on")?;
         Ok(tracer)
+    }
+
+    /// From the next stop of each thread on, the system calls of these roles are told, and no others.
+    pub(super) fn watch(&mut self, roles: &[Role]) {
+        if self.watched != roles {
+            self.watched = roles.to_vec();
+        }
     }
 
     /// The processes that are something, with what they are.
@@ -301,8 +299,13 @@ impl Tracer {
     }
 
     fn resume(&self, pid: Pid, signal: Option<Signal>) {
+        let thread = self.threads.get(&pid.as_raw());
+        let role = thread.and_then(|thread| self.roles.get(&thread.process));
+        // The end of a call that was not made has to be seen: there it gets its answer.
+        let is_told = role.is_some_and(|role| self.watched.contains(role))
+            || thread.is_some_and(|thread| thread.answer.is_some());
         // It may have been killed meanwhile, which is told next.
-        let _ = if self.calls { ptrace::syscall(pid, signal) } else { ptrace::cont(pid, signal) };
+        let _ = if is_told { ptrace::syscall(pid, signal) } else { ptrace::cont(pid, signal) };
     }
 }
 
@@ -313,9 +316,11 @@ impl Drop for Tracer {
         while !self.roles.is_empty() {
             let flags = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
             match waitpid(Pid::from_raw(-1), Some(flags)) {
-                Ok(WaitStatus::Exited(pid, code)) => drop(self.ended(pid.as_raw(), End::Code(code))),
+                Ok(WaitStatus::Exited(pid, code)) => {
+                    self.ended(pid.as_raw(), End::Code(code));
+                }
                 Ok(WaitStatus::Signaled(pid, signal, _)) => {
-                    drop(self.ended(pid.as_raw(), End::Signal(signal)))
+                    self.ended(pid.as_raw(), End::Signal(signal));
                 }
                 Ok(WaitStatus::StillAlive) | Err(_) => break,
                 Ok(other) => {
