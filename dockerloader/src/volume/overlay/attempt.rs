@@ -14,7 +14,9 @@ use crate::layout::Layout;
 use crate::remedy::Remedy;
 
 /// Where it is tried.
-const NAME: &str = "tmp-overlay";
+pub(super) const NAME: &str = "tmp-overlay";
+/// The mount point in there.
+pub(super) const MERGED: &str = "merged";
 
 /// Why versions can't be overlays here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,7 +58,7 @@ fn wrong(reason: &str) -> Unsupported {
 }
 
 fn clear(directory: &Path) -> Result<(), super::Error> {
-    leftovers::remove(&directory.join("merged"))?;
+    leftovers::remove(&directory.join(MERGED))?;
     leftovers::remove(directory)
 }
 
@@ -67,13 +69,13 @@ fn attempt(directory: &Path) -> Result<(), Unsupported> {
     let plain = |error: io::Error| failed(&error, error.to_string());
     let mounting = |error: io::Error| failed(&error, in_words(&error));
     let told = |what: &'static str| move |error: io::Error| failed(&error, format!("{what}: {error}"));
-    for name in ["lower/directory", "other", "upper", "work", "merged"] {
+    for name in ["lower/directory", "other", "upper", "work", MERGED] {
         RealDisk.create_directories(&path(name)).map_err(plain)?;
     }
     for name in ["lower/file", "lower/kept", "lower/directory/inside"] {
         File::create_new(path(name)).map_err(plain)?;
     }
-    let (merged, upper, work) = (path("merged"), path("upper"), path("work"));
+    let (merged, upper, work) = (path(MERGED), path("upper"), path("work"));
     let lower = [path("lower"), path("other")];
     mount::overlay(&merged, &lower, Some(Upper { upper: &upper, work: &work })).map_err(mounting)?;
     change(&merged).map_err(told("the overlay can't be changed"))?;
