@@ -39,6 +39,8 @@ pub(super) struct Story<'a> {
 const HELPER_CODES: [i32; 8] = [0, 1, 42, 65, 69, 75, 77, 78];
 /// The supervisor may end so: as the application did, stopped, or by a typed refusal.
 const SUPERVISOR_CODES: [i32; 7] = [0, 74, 75, 78, 127, 137, 143];
+/// The supervisor's code for what should not happen.
+const INTERNAL: i32 = 70;
 /// More starts of one role in one run, and it is a hot loop.
 const STARTS: u32 = 6;
 
@@ -201,6 +203,10 @@ fn ends(seen: &Seen, when: &str, fault: Fault, problems: &mut Vec<String>) {
         Some(End::Code(code)) if SUPERVISOR_CODES.contains(&code) => {}
         Some(End::Signal(nix::sys::signal::Signal::SIGKILL))
             if matches!(fault, Fault::Kill(_) | Fault::KillAfter(_)) => {}
+        // What it can't do without failed: it says so, and the next start is another chance.
+        Some(End::Code(INTERNAL))
+            if matches!(fault, Fault::Fail(Role::Supervisor, _) | Fault::Full)
+                && seen.log.iter().any(|entry| entry["event"] == "internal") => {}
         Some(other) => problems.push(format!("{when}: the supervisor ended with {other:?}")),
     }
     for line in seen.noise.iter().filter(|line| line.contains("panicked at")) {

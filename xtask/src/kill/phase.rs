@@ -125,7 +125,7 @@ impl Place<'_> {
             }
         }
         if run.seen.rested {
-            self.look(&mut tracer, &mut run, disturbance)?;
+            self.look(&mut tracer, &mut run)?;
             run.stop(&mut tracer)?;
         }
         drop(tracer);
@@ -136,7 +136,7 @@ impl Place<'_> {
     }
 
     /// Looks at what rests.
-    fn look(&self, tracer: &mut Tracer, run: &mut Run, disturbance: &mut dyn Disturbance) -> Result {
+    fn look(&self, tracer: &mut Tracer, run: &mut Run) -> Result {
         let Some(supervisor) = tracer.find(Role::Supervisor) else { return Ok(()) };
         run.seen.app_runs = tracer.find(Role::App).is_some();
         let mut command = Command::new("nsenter");
@@ -148,7 +148,8 @@ impl Place<'_> {
         // for one of a process that it traces.
         let asks = std::thread::spawn(move || command.output());
         while !asks.is_finished() {
-            run.go_on(tracer, disturbance)?;
+            // What comes of a question of ours is no part of the run.
+            run.go_on(tracer, &mut Peace)?;
         }
         let output = asks.join().ok().and_then(std::io::Result::ok);
         run.seen.status = output.and_then(|output| serde_json::from_slice(&output.stdout).ok());

@@ -175,6 +175,15 @@ impl Tracer {
             WaitStatus::PtraceEvent(pid, _, event) => {
                 let thread = self.thread(pid.as_raw());
                 let role = (event == libc::PTRACE_EVENT_EXEC).then(|| self.executed(thread.process));
+                let births = [libc::PTRACE_EVENT_FORK, libc::PTRACE_EVENT_VFORK, libc::PTRACE_EVENT_CLONE];
+                if births.contains(&event)
+                    && let Ok(born) = ptrace::getevent(pid)
+                {
+                    // It tells of itself only when it gets a processor; from now on it is somebody who does not sleep.
+                    if let Ok(born) = i32::try_from(born) {
+                        self.thread(born);
+                    }
+                }
                 self.resume(pid, None);
                 Ok(role.map_or(Turn::Busy, Turn::Became))
             }
