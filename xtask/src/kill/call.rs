@@ -166,23 +166,33 @@ pub(super) struct Call {
     pub(super) process: i32,
     pub(super) name: &'static str,
     pub(super) kind: Kind,
-    /// Opened for writing, or made.
     pub(super) path: Option<PathBuf>,
+    /// There is nothing at the path yet.
+    pub(super) is_new: bool,
+}
+
+/// What an `open` is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Opens {
+    /// It may write, cut or make.
+    pub(super) writes: bool,
+    /// There is nothing at the path yet.
+    pub(super) is_new: bool,
 }
 
 impl Call {
-    /// Judges a call. `writes` says of an `open` whether it makes, cuts or writes; `None` when the call doesn't matter.
+    /// Judges a call; `None` when it doesn't matter.
     pub(super) fn new(
         role: Role,
         process: i32,
         entry: &Entry,
         path: Option<PathBuf>,
-        writes: bool,
+        opens: Opens,
         data: &Path,
     ) -> Option<Self> {
         let inside = path.as_deref().is_some_and(|path| path.starts_with(data));
         let kind = match (inside, entry.inside) {
-            (true, Some(Kind::Look)) if writes => Kind::Change,
+            (true, Some(Kind::Look)) if opens.writes => Kind::Change,
             (true, Some(kind)) => kind,
             _ => entry.outside?,
         };
@@ -195,7 +205,7 @@ impl Call {
         if kind == Kind::Descriptor && library {
             return None;
         }
-        Some(Self { role, process, name: entry.name, kind, path })
+        Some(Self { role, process, name: entry.name, kind, path, is_new: opens.is_new })
     }
 
     /// Whether a kill before it may find another state than a kill before the one that came last.
@@ -209,7 +219,7 @@ impl Call {
         match error {
             Errno::ENOSPC | Errno::EDQUOT => {
                 self.kind == Kind::Change
-                    && (opens
+                    && ((opens && self.is_new)
                         || matches!(
                             self.name,
                             "creat"
@@ -238,7 +248,6 @@ impl Call {
                                 | "lsetxattr"
                                 | "fsetxattr"
                                 | "ioctl"
-                                | "mount"
                         ))
             }
             Errno::EIO => {
@@ -257,7 +266,14 @@ mod tests {
 
     fn call(number: i64, path: &str, writes: bool) -> Option<Call> {
         let entry = entry_of(number).expect("a call that matters");
-        Call::new(Role::Puller, 1, entry, Some(path.into()), writes, Path::new("/data"))
+        Call::new(
+            Role::Puller,
+            1,
+            entry,
+            Some(path.into()),
+            Opens { writes, is_new: writes },
+            Path::new("/data"),
+        )
     }
 
     #[test]

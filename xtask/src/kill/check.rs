@@ -345,7 +345,7 @@ mod tests {
             status["rejected"] = json!([{ "digest": "sha256:v2", "kind": "interrupted" }]);
         });
         let panicked = change(|seen| seen.helpers = vec![(Role::Puller, End::Code(101))]);
-        let looping = change(|seen| drop(seen.starts.insert(Role::Puller, 70)));
+        let looping = change(|seen| seen.starts = BTreeMap::from([(Role::Puller, 70)]));
         for (disturbed, offline, online, expected) in [
             (&commit, &resting(V1), &resting(V2), "was committed, but v1 runs (I1)"),
             (&resting(V1), &dead, &resting(V2), "offline: no version runs (I1)"),

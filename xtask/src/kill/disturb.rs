@@ -198,7 +198,14 @@ mod tests {
     use super::*;
 
     fn call(role: Role, name: &'static str, kind: Kind) -> Call {
-        Call { role, process: 1, name, kind, path: Some("/t/data/dockerloader/storage".into()) }
+        Call {
+            role,
+            process: 1,
+            name,
+            kind,
+            path: Some("/t/data/dockerloader/storage".into()),
+            is_new: false,
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use super::call::{Call, Place, entry_of};
+use super::call::{Call, Opens, Place, entry_of};
 use super::role::Role;
 use crate::failure::{Context as _, Failure, Result};
 use crate::interrupt;
@@ -304,7 +304,13 @@ impl Tracer {
         };
         let writing = libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC;
         let writes = flags & u64::from(writing.cast_unsigned()) != 0;
-        Call::new(role, process, entry, path, writes, &self.programs.data)
+        // As the process sees it: what it has mounted is nowhere else.
+        let is_there = |path: &PathBuf| {
+            let seen = Path::new("/proc").join(process.to_string()).join("root");
+            std::fs::symlink_metadata(seen.join(path.strip_prefix("/").unwrap_or(path))).is_ok()
+        };
+        let opens = Opens { writes, is_new: writes && !path.as_ref().is_some_and(is_there) };
+        Call::new(role, process, entry, path, opens, &self.programs.data)
     }
 
     fn resume(&self, pid: Pid, signal: Option<Signal>) {
