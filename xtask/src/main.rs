@@ -37,8 +37,9 @@ mod contained;
 
 mod pid1;
 
-mod soak;
 mod faults;
+mod kill;
+mod soak;
 
 use std::process::ExitCode;
 
@@ -76,6 +77,8 @@ enum Command {
     Pid1(pid1::Arguments),
     /// Update thousands of times, well and badly, and show that nothing grows; as root
     Soak(soak::Arguments),
+    /// Kill the real binaries at every system call that touches the store, fail those calls, cut the power; as root
+    Kill(kill::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -91,6 +94,7 @@ fn main() -> ExitCode {
         Command::HostileExtract(arguments) => hostile::work(&arguments),
         Command::Pid1(arguments) => pid1::run(&arguments),
         Command::Soak(arguments) => soak::run(&arguments),
+        Command::Kill(arguments) => kill::run(&arguments),
     });
     done.unwrap_or_else(|failure| {
         eprintln!("xtask: {failure}");

@@ -63,6 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         stages.run("fuzz", |_| fuzz());
         stages.run("benchmark", |_| benchmark(arguments));
         stages.run("registry faults", |_| judge(cargo().args(["xtask", "faults", "--quick"])));
+        stages.run("kill", |_| kill());
         stages.run("package", |_| {
             judge(cargo().args([
                 "package",
@@ -137,6 +138,14 @@ fn benchmark(arguments: &Arguments) -> Result<Verdict> {
         return Ok(Verdict::Skipped("only root can mount file systems".into()));
     }
     judge(cargo().args(["xtask", "bench", "--quick"]))
+}
+
+/// A few kills, errors and power cuts of each kind.
+fn kill() -> Result<Verdict> {
+    if !nix::unistd::geteuid().is_root() {
+        return Ok(Verdict::Skipped("only root can mount file systems".into()));
+    }
+    judge(cargo().args(["xtask", "kill", "--quick"]))
 }
 
 /// The database of known vulnerabilities comes from GitHub, which not every machine reaches.
