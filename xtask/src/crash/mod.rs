@@ -20,6 +20,12 @@ mod process;
 
 mod history;
 
+mod view;
+
+mod invariants;
+
+mod explore;
+
 use std::process::ExitCode;
 
 use clap::Args;
@@ -27,7 +33,10 @@ use fixtures::registry::Registry;
 use fixtures::scratch::Scratch;
 
 use self::history::{EPISODES, REPOSITORY, Theatre};
-use self::versions::Versions;
+use self::choose::Bounds;
+use self::invariants::{Facts, Known};
+use self::versions::{COUNT, Versions};
+use self::view::{Memory, Reference, Slot, View};
 use crate::failure::{Context as _, Result};
 use crate::workspace::{cargo, target};
 
@@ -56,12 +65,45 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         umask: 0o022,
     };
     std::fs::create_dir(&theatre.data).context("make the data directory")?;
+    let mut references: Vec<Option<Reference>> = (0..COUNT).map(|_| None).collect();
+    let mut life = Vec::new();
     for episode in EPISODES {
-        let began = std::time::Instant::now();
         let played = theatre.play(*episode)?;
-        println!("{}: {} operations, {} ms", episode.name, played.recording.operations.len(), began.elapsed().as_millis());
-        for (number, operation) in played.recording.operations.iter().enumerate() {
-            println!("   {number} ({}) {}", operation.began, versions.named(&operation.label));
+        for version in 0..COUNT {
+            let found = Reference::of(&played.recording.end, &versions, version);
+            let slot = &mut references[version];
+            if slot.is_none() {
+                *slot = found;
+            }
+        }
+        life.push(played);
+    }
+    let bounds = Bounds { combinations: 1024, parts: 3, random: 200 };
+    for played in &life {
+        let began = std::time::Instant::now();
+        let recording = &played.recording;
+        let start = View::new(&recording.start, &versions);
+        let known = Known {
+            versions: &versions,
+            references: &references,
+            had_current: start.version(Slot::Current).is_some(),
+            had_memory: start.memory != Memory::Absent,
+            failed: std::array::from_fn(|version| start.verdict(version) == Some("app")),
+            end: View::new(&recording.end, &versions).slots,
+        };
+        let steps = explore::steps(&recording.start, &Facts::default(), &recording.operations, &versions);
+        let explored = explore::explore(&steps, &known, bounds, 1);
+        println!(
+            "{}: {} operations, {} states, {} distinct, {} bad, {} ms",
+            played.episode.name,
+            recording.operations.len(),
+            explored.total,
+            explored.distinct.len(),
+            explored.bad.len(),
+            began.elapsed().as_millis()
+        );
+        for bad in explored.bad.iter().take(12) {
+            println!("   {} {}: {}", bad.invariant, versions.named(&bad.why), explore::shown(&steps, &recording.operations, &bad.place, &versions));
         }
     }
     let _ = (cargo(), arguments);
