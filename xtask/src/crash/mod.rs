@@ -26,6 +26,10 @@ mod invariants;
 
 mod explore;
 
+mod recover;
+
+mod mutants;
+
 use std::process::ExitCode;
 
 use clap::Args;
@@ -102,6 +106,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             explored.bad.len(),
             began.elapsed().as_millis()
         );
+        let began = std::time::Instant::now();
+        let mutants = mutants::mutants(&steps, &recording.operations, &explored, &known, bounds, 1);
+        for mutant in &mutants {
+            println!("   {:?} {} => {}", mutant.mutation, mutant.label, versions.named(&format!("{:?}", mutant.fate)));
+        }
+        println!("   {} mutants, {} ms", mutants.len(), began.elapsed().as_millis());
         for bad in explored.bad.iter().take(12) {
             println!("   {} {}: {}", bad.invariant, versions.named(&bad.why), explore::shown(&steps, &recording.operations, &bad.place, &versions));
         }

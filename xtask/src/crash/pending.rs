@@ -24,6 +24,7 @@ impl Moment {
     /// One operation later.
     pub(super) fn take(&mut self, number: usize, operation: &Operation) {
         match &operation.deed {
+            Deed::Change(changes) if changes.is_empty() => {}
             Deed::Change(changes) => self.pending.push((number, changes.clone())),
             Deed::Sync(scope) => self.sync(*scope, operation.began),
             Deed::Execute(_) => {}
