@@ -56,7 +56,7 @@ pub(super) fn mutants(
 ) -> Vec<Mutant> {
     let judge = |mutation| {
         let (fate, fresh) = fate(mutation, steps, operations, explored, known, bounds, seed);
-        Mutant { mutation, label: known.versions.named(&label(mutation, operations)), fate, fresh }
+        Mutant { mutation, label: known.versions.named(&label(mutation, steps, operations)), fate, fresh }
     };
     let syncs = (0..operations.len()).filter(|number| matches!(operations[*number].deed, Deed::Sync(_)));
     let mut found: Vec<Mutant> = syncs.map(|number| judge(Mutation::Without(number))).collect();
@@ -70,9 +70,21 @@ fn both_sync(operations: &[Operation], one: usize, other: usize) -> bool {
     [one, other].iter().all(|number| matches!(operations[*number].deed, Deed::Sync(_)))
 }
 
-fn label(mutation: Mutation, operations: &[Operation]) -> String {
+fn label(mutation: Mutation, steps: &[Step], operations: &[Operation]) -> String {
     match mutation {
-        Mutation::Without(number) => operations[number].label.clone(),
+        Mutation::Without(number) => {
+            // By what it makes durable: one directory is synced for many reasons.
+            let (before, after) = (&steps[number].moment.pending, &steps[number + 1].moment.pending);
+            let still = |number: &usize| after.iter().any(|(other, _)| other == number);
+            let done = before.iter().map(|(number, _)| *number).filter(|number| !still(number));
+            let done: Vec<&str> = done.map(|number| operations[number].label.as_str()).collect();
+            let what = match &done[..] {
+                [] => "nothing".to_owned(),
+                [first, .., last] if done.len() > 3 => format!("{first}, ..., {last}"),
+                few => few.join(", "),
+            };
+            format!("{}: {what}", operations[number].label)
+        }
         Mutation::Swapped(one, other) => format!("{} | {}", operations[one].label, operations[other].label),
     }
 }

@@ -227,7 +227,7 @@ impl Recorder<'_> {
         }
         let began = self.ended.partition_point(|ended| *ended <= call.began + ROUNDING);
         self.ended.push(call.ended);
-        let about = about.strip_prefix(&*String::from_utf8_lossy(self.root)).unwrap_or(about);
+        let about = about.replace(&*String::from_utf8_lossy(self.root), "").replace("/dockerloader/", "").replace("storage/v1/", "");
         self.operations.push(Operation { deed, label: format!("{} {about}", call.name).trim().to_owned(), began });
         Ok(())
     }

@@ -13,7 +13,7 @@ use super::real;
 use super::record::Recording;
 use super::versions::BAD;
 use super::view::{Named, Slot, View};
-use crate::failure::{Context as _, Failure, Result};
+use crate::failure::{Context as _, Result};
 
 /// `EX_TEMPFAIL`: another supervisor is there.
 const LOCKED: i32 = 75;
@@ -46,12 +46,13 @@ impl Ground<'_> {
         self.directory.join("data")
     }
 
-    fn fresh(&self, disk: &Disk) -> Result<PathBuf> {
+    /// The state on a real file system. `recorded` is where links in it lead to.
+    fn fresh(&self, disk: &Disk, recorded: &Path) -> Result<PathBuf> {
         let data = self.data();
         if data.exists() {
             std::fs::remove_dir_all(&data).context("remove the last state")?;
         }
-        real::write(disk, &self.theatre.data, &data)?;
+        real::write(disk, recorded, &data)?;
         Ok(data)
     }
 
@@ -63,12 +64,13 @@ impl Ground<'_> {
     pub(super) fn recover(
         &self,
         disk: &Disk,
+        recorded: &Path,
         known: &Known<'_>,
         facts: &Facts,
         target: usize,
         depth: Depth,
     ) -> Result<Option<Violation>> {
-        let data = self.fresh(disk)?;
+        let data = self.fresh(disk, recorded)?;
         let before = View::new(disk, known.versions);
         let loader = self.loader(&data);
         let mut supervisor = loader.supervise()?;
@@ -198,17 +200,35 @@ impl Ground<'_> {
         Ok(leftover(&end).map(|path| ("I6", format!("{path} is left for ever"))))
     }
 
-    /// Recovers without a registry and records how: for crashes in the recovery itself.
-    pub(super) fn record(&self, disk: &Disk) -> Result<Recording> {
-        let data = self.fresh(disk)?;
+    /// Does one thing to a state and records it: for crashes in the recovery itself. The path is where it was done.
+    pub(super) fn record(&self, disk: &Disk, recorded: &Path, what: Again) -> Result<(Recording, PathBuf)> {
+        let data = self.fresh(disk, recorded)?;
         let log = self.directory.join("strace");
         let theatre = Theatre { data: data.clone(), log: log.clone(), ..*self.theatre };
         let start = real::read(&data)?;
-        let mut supervisor = Loader { trace: Some(&log), ..self.loader(&data) }.supervise()?;
-        supervisor.until_up()?;
-        supervisor.stop()?;
-        theatre.recorded(start)
+        let traced = Loader { trace: Some(&log), ..self.loader(&data) };
+        match what {
+            Again::Start => {
+                let mut supervisor = traced.supervise()?;
+                supervisor.until_up()?;
+                supervisor.stop()?;
+            }
+            Again::Pull(target) => {
+                let reference = self.theatre.reference(target);
+                Loader { target: Some(&reference), ..traced }.run(&["pull", "--stage"])?;
+            }
+        }
+        Ok((theatre.recorded(start)?, data))
     }
+}
+
+/// What is done to a state that a crash left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    /// The supervisor is started, without a registry.
+    Start,
+    /// The pull is done again.
+    Pull(usize),
 }
 
 /// How `status --json` differs from what runs.
@@ -241,6 +261,31 @@ pub(super) fn decisive(disk: &Disk) -> u128 {
     decisive.fingerprint()
 }
 
+/// What a start without a registry reads: slots, memory, and which versions are there.
+pub(super) fn at_start(disk: &Disk) -> u128 {
+    let mut part = disk.clone();
+    prune(&mut part, ROOT);
+    if let Some(store) = part.find(b"dockerloader/storage/v1") {
+        let mut names = part.directory(store).cloned().unwrap_or_default();
+        names.retain(|name, _| **name == *b"extracted" || **name == *b"launch");
+        part.set_directory(store, names);
+    }
+    part.fingerprint()
+}
+
+/// What a pull goes on from: which names are there, whatever is behind them.
+pub(super) fn by_names(disk: &Disk) -> u128 {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let mut hasher = DefaultHasher::new();
+    for found in disk.walk() {
+        // Down to what is in the store's folders.
+        if found.path.iter().filter(|byte| **byte == b'/').count() <= 4 {
+            found.path.hash(&mut hasher);
+        }
+    }
+    hasher.finish().into()
+}
+
 fn prune(disk: &mut Disk, directory: Inode) {
     let Some(mut names) = disk.directory(directory).cloned() else { return };
     names.retain(|name, _| {
@@ -253,9 +298,4 @@ fn prune(disk: &mut Disk, directory: Inode) {
     for inode in below {
         prune(disk, inode);
     }
-}
-
-/// Something went wrong with the test itself.
-pub(super) fn broken(about: &str, failure: &Failure) -> Failure {
-    Failure::new(format!("{about}: {failure}"))
 }
