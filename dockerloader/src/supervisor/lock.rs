@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::disk::{Disk as _, RealDisk, replace_file};
+use crate::disk::{Disk as _, RealDisk, replace_cache};
 use crate::layout::Layout;
 
 /// Why the place could not be taken.
@@ -93,10 +93,11 @@ fn is_out_of_reach(error: &io::Error) -> bool {
     matches!(error.kind(), NotFound | PermissionDenied | ReadOnlyFilesystem | StorageFull | QuotaExceeded)
 }
 
-/// Writes where the supervisor can be reached, for commands that are not its children.
+/// Writes where the supervisor can be reached, for commands that are not its children. It is true as long as this process lives: no
+/// crash needs to find it.
 pub(super) fn publish(layout: &Layout, control: &str) {
     let address = serde_json::json!({ "pid": std::process::id(), "control": control });
-    if let Err(error) = replace_file(&RealDisk, &layout.supervisor_address(), address.to_string().as_bytes())
+    if let Err(error) = replace_cache(&RealDisk, &layout.supervisor_address(), address.to_string().as_bytes())
     {
         tracing::warn!(
             event = "not_published",

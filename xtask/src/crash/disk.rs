@@ -1,8 +1,8 @@
 //! A disk in memory: inodes, names, and changes of both. Copying one costs little, so that there may be thousands.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::Arc;
+use std::hash::{DefaultHasher, Hasher as _};
+use std::sync::{Arc, OnceLock};
 
 /// A place in a disk's table of inodes. Numbers are never used twice.
 pub(super) type Inode = usize;
@@ -22,16 +22,49 @@ pub(super) struct Bytes {
 
 impl Bytes {
     pub(super) fn new(bytes: Vec<u8>) -> Arc<Self> {
-        let mut hasher = DefaultHasher::new();
-        bytes.hash(&mut hasher);
-        Arc::new(Self { hash: hasher.finish(), bytes })
+        Arc::new(Self { hash: hash_of(&bytes), bytes })
     }
+}
+
+/// The names in a directory, hashed at most once.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    names: BTreeMap<Name, Inode>,
+    hash: OnceLock<u64>,
+}
+
+impl Clone for Names {
+    /// The copy is about to be changed.
+    fn clone(&self) -> Self {
+        Self { names: self.names.clone(), hash: OnceLock::new() }
+    }
+}
+
+impl PartialEq for Names {
+    fn eq(&self, other: &Self) -> bool {
+        self.names == other.names
+    }
+}
+
+impl Eq for Names {}
+
+impl Names {
+    /// Of the names alone, not of what they lead to.
+    fn hash(&self) -> u64 {
+        *self.hash.get_or_init(|| hash_of(&self.names.keys().collect::<Vec<_>>()))
+    }
+}
+
+fn hash_of(value: &impl std::hash::Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// What an inode is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Content {
-    Directory(Arc<BTreeMap<Name, Inode>>),
+    Directory(Arc<Names>),
     File(Arc<Bytes>),
     Link(Arc<[u8]>),
     /// FIFOs, sockets and devices, by the words of `mknod(2)`.
@@ -46,7 +79,7 @@ impl Content {
     /// For people.
     pub(super) fn shown(&self) -> String {
         match self {
-            Self::Directory(names) => format!("a directory of {} names", names.len()),
+            Self::Directory(names) => format!("a directory of {} names", names.names.len()),
             Self::File(bytes) => format!("a file of {} bytes", bytes.bytes.len()),
             Self::Link(target) => format!("a link to {}", String::from_utf8_lossy(target)),
             Self::Node(kind) => kind.to_string(),
@@ -68,6 +101,24 @@ pub(super) struct Attributes {
 struct Body {
     content: Content,
     attributes: Arc<Attributes>,
+    /// Of the attributes, and of all content but names.
+    hash: u64,
+}
+
+impl Body {
+    fn new(content: Content, attributes: Arc<Attributes>) -> Self {
+        let of_content = match &content {
+            Content::Directory(_) => 0,
+            Content::File(bytes) => bytes.hash,
+            Content::Link(target) => hash_of(target),
+            Content::Node(kind) => hash_of(kind),
+        };
+        Self { hash: hash_of(&(of_content, &attributes)), content, attributes }
+    }
+
+    fn set(&mut self, content: Content) {
+        *self = Self::new(content, Arc::clone(&self.attributes));
+    }
 }
 
 /// One change. Several of them make an operation, which happens as a whole or not at all.
@@ -108,7 +159,7 @@ impl Disk {
 
     /// A new inode without a name.
     pub(super) fn add(&mut self, content: Content, attributes: Attributes) -> Inode {
-        self.bodies.push(Body { content, attributes: Arc::new(attributes) });
+        self.bodies.push(Body::new(content, Arc::new(attributes)));
         self.bodies.len() - 1
     }
 
@@ -126,7 +177,7 @@ impl Disk {
 
     pub(super) fn directory(&self, inode: Inode) -> Option<&BTreeMap<Name, Inode>> {
         match &self.bodies.get(inode)?.content {
-            Content::Directory(names) => Some(names),
+            Content::Directory(names) => Some(&names.names),
             _ => None,
         }
     }
@@ -139,11 +190,11 @@ impl Disk {
     }
 
     pub(super) fn set_directory(&mut self, inode: Inode, names: BTreeMap<Name, Inode>) {
-        self.bodies[inode].content = Content::Directory(Arc::new(names));
+        self.bodies[inode].set(directory(names));
     }
 
     pub(super) fn set_file(&mut self, inode: Inode, bytes: Arc<Bytes>) {
-        self.bodies[inode].content = Content::File(bytes);
+        self.bodies[inode].set(Content::File(bytes));
     }
 
     /// What a path relative to the data directory leads to, following no link.
@@ -157,9 +208,10 @@ impl Disk {
             Change::Name { directory, name, inode } => {
                 if let Content::Directory(names) = &mut self.bodies[*directory].content {
                     let names = Arc::make_mut(names);
+                    names.hash = OnceLock::new();
                     match inode {
-                        Some(inode) => names.insert(Arc::clone(name), *inode),
-                        None => names.remove(name),
+                        Some(inode) => names.names.insert(Arc::clone(name), *inode),
+                        None => names.names.remove(name),
                     };
                 }
             }
@@ -172,16 +224,17 @@ impl Disk {
             }),
             Change::Length { file, length } => self.edit(*file, |content| content.resize(*length, 0)),
             Change::Attributes { inode, attributes } => {
-                self.bodies[*inode].attributes = Arc::clone(attributes);
+                let body = &mut self.bodies[*inode];
+                *body = Body::new(body.content.clone(), Arc::clone(attributes));
             }
         }
     }
 
     fn edit(&mut self, file: Inode, edit: impl FnOnce(&mut Vec<u8>)) {
-        if let Content::File(bytes) = &mut self.bodies[file].content {
+        if let Content::File(bytes) = &self.bodies[file].content {
             let mut content = bytes.bytes.clone();
             edit(&mut content);
-            *bytes = Bytes::new(content);
+            self.set_file(file, Bytes::new(content));
         }
     }
 
@@ -199,7 +252,7 @@ impl Disk {
                 path.push(b'/');
             }
             path.extend_from_slice(name);
-            let Body { content, attributes } = &self.bodies[*inode];
+            let Body { content, attributes, .. } = &self.bodies[*inode];
             found.push(Found { path: path.clone(), inode: *inode, content, attributes });
             // A directory that was lost can't be in itself, but who knows what a mutant does.
             if path.len() < 4096 {
@@ -211,47 +264,37 @@ impl Disk {
 
     /// A number that two disks share when they look the same from outside: names, contents, attributes.
     pub(super) fn fingerprint(&self) -> u128 {
-        let (mut one, mut two) = (DefaultHasher::new(), DefaultHasher::new());
-        two.write_u8(1);
-        let mut groups = BTreeMap::new();
-        self.hash_below(ROOT, 0, &mut groups, &mut |word| {
-            one.write_u64(word);
-            two.write_u64(word);
-        });
-        (u128::from(one.finish()) << 64) | u128::from(two.finish())
+        let mut sum = (0, 1);
+        self.hash_below(ROOT, 0, &mut BTreeMap::new(), &mut sum);
+        (u128::from(sum.0) << 64) | u128::from(sum.1)
     }
 
-    fn hash_below(
-        &self,
-        directory: Inode,
-        depth: u32,
-        groups: &mut BTreeMap<Inode, u64>,
-        feed: &mut impl FnMut(u64),
-    ) {
-        let hash = |value: &dyn Fn(&mut DefaultHasher)| {
-            let mut hasher = DefaultHasher::new();
-            value(&mut hasher);
-            hasher.finish()
-        };
-        for (name, inode) in self.directory(directory).into_iter().flatten() {
-            let Body { content, attributes } = &self.bodies[*inode];
-            feed(hash(&|hasher| (name, attributes).hash(hasher)));
-            // Two names of one file are something else than two files.
-            let next = groups.len() as u64;
-            match content {
-                Content::Directory(_) if depth < 64 => {
-                    feed(1);
-                    self.hash_below(*inode, depth + 1, groups, feed);
-                    feed(2);
+    fn hash_below(&self, at: Inode, depth: u32, seen: &mut BTreeMap<Inode, u64>, sum: &mut (u64, u64)) {
+        let Content::Directory(names) = &self.bodies[at].content else { return };
+        mix(sum, names.hash());
+        for inode in names.names.values() {
+            let body = &self.bodies[*inode];
+            mix(sum, body.hash);
+            match &body.content {
+                Content::Directory(_) if depth < 64 => self.hash_below(*inode, depth + 1, seen, sum),
+                Content::File(_) => {
+                    // Two names of one file are something else than two files.
+                    let next = seen.len() as u64;
+                    mix(sum, *seen.entry(*inode).or_insert(next));
                 }
-                Content::Directory(_) => {}
-                Content::File(bytes) => {
-                    feed(*groups.entry(*inode).or_insert(next));
-                    feed(bytes.hash);
-                }
-                Content::Link(target) => feed(hash(&|hasher| target.hash(hasher))),
-                Content::Node(kind) => feed(hash(&|hasher| kind.hash(hasher))),
+                Content::Directory(_) | Content::Link(_) | Content::Node(_) => {}
             }
         }
     }
+}
+
+/// The content of a directory with these names.
+pub(super) fn directory(names: BTreeMap<Name, Inode>) -> Content {
+    Content::Directory(Arc::new(Names { names, hash: OnceLock::new() }))
+}
+
+/// Two sums, so that it takes two accidents to take two states for one.
+fn mix(sum: &mut (u64, u64), word: u64) {
+    sum.0 = (sum.0.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
+    sum.1 = (sum.1 ^ word.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
 }

@@ -89,10 +89,12 @@ fn label(mutation: Mutation, steps: &[Step], operations: &[Operation]) -> String
     }
 }
 
-/// The operations that are durable steps: syncs, executions, and changes of names or data that are no scratch.
+/// The operations that are durable steps: syncs, and changes of names or data that are no scratch.
 fn decisive(steps: &[Step], operations: &[Operation]) -> Vec<usize> {
     let is_decisive = |number: &usize| match &operations[*number].deed {
-        Deed::Sync(_) | Deed::Execute(_) => true,
+        Deed::Sync(_) => true,
+        // Nothing on the disk: what has to come before it is durable, which the syncs' mutants are about.
+        Deed::Execute(_) => false,
         Deed::Change(_) => {
             // As a unit of the moment after it, unless it is durable already.
             let moment = &steps[number + 1].moment;

@@ -53,7 +53,7 @@ fn read_below(
             *inode
         } else if found.is_dir() {
             let names = read_below(disk, root, &inside, links)?;
-            disk.add(Content::Directory(Arc::new(names)), attributes)
+            disk.add(super::disk::directory(names), attributes)
         } else if found.is_symlink() {
             let target = fs::read_link(&path).context("read a link")?;
             disk.add(Content::Link(target.as_os_str().as_bytes().into()), attributes)

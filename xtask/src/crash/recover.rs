@@ -189,7 +189,7 @@ impl Ground<'_> {
         supervisor.stop()?;
         let mut facts = facts.clone();
         begun.iter().filter(|(_, on_trial)| *on_trial).for_each(|(version, _)| facts.trials[*version] += 1);
-        if facts.trials[BAD] > 1 && is_rejected {
+        if is_rejected && begun.iter().any(|(version, _)| *version == target) {
             return Ok(Some(("I4", "the version that had failed was tried again".into())));
         }
         self.loader(&data).succeed(&["gc"])?;

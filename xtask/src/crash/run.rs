@@ -284,7 +284,9 @@ impl Run<'_> {
         let told = shown(&study.steps, &study.recording.operations, place, self.theatre.versions);
         let why = self.theatre.versions.named(why);
         let kept = if number < 10 { self.keep(study, place, number) } else { String::new() };
-        self.report.bad.push(format!("{} ({}): {why}\n  {told}{kept}", study.name, invariant));
+        let text = format!("{} ({}): {why}\n  {told}{kept}", study.name, invariant);
+        println!("BAD {text}");
+        self.report.bad.push(text);
     }
 
     fn keep(&self, study: &Study<'_>, place: &Place, number: usize) -> String {

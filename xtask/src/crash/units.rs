@@ -1,6 +1,6 @@
 //! What a crash may undo, unit by unit, and how each of them may turn out: pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::disk::{Attributes, Bytes, Change, Disk, Inode, ROOT};
@@ -144,48 +144,62 @@ impl Classes {
     fn new(moment: &Moment) -> Self {
         let mut classes = Self { of_operation: BTreeMap::new(), inodes: BTreeMap::new() };
         let mut disk = moment.durable.clone();
-        let mut paths = classes.see(&disk);
+        let mut paths = BTreeMap::from([(ROOT, Vec::new())]);
+        for found in disk.walk() {
+            classes.note(found.inode, &found.path);
+            paths.insert(found.inode, found.path);
+        }
         for (number, changes) in &moment.pending {
-            let mut has_names = false;
             for change in changes {
                 disk.apply(change);
-                if let Change::Name { directory, name, .. } = change {
-                    has_names = true;
-                    let mut path = paths.get(directory).cloned().unwrap_or_default();
-                    path.push(b'/');
-                    path.extend_from_slice(name);
-                    let class = class(&path);
-                    let known = classes.of_operation.entry(*number).or_insert_with(|| class.clone());
-                    if class > *known {
-                        *known = class;
-                    }
+                let Change::Name { directory, name, inode } = change else { continue };
+                let path = join(paths.get(directory).map_or(&[][..], Vec::as_slice), name);
+                let class = class(&path);
+                let known = classes.of_operation.entry(*number).or_insert_with(|| class.clone());
+                if class > *known {
+                    *known = class;
                 }
-            }
-            if has_names {
-                // Each step: a name that was given and taken away again may be all that is left.
-                paths = classes.see(&disk);
+                // Each name: one that was given and taken away again may be all that is left.
+                if let Some(inode) = inode {
+                    classes.see(&disk, *inode, path, &mut paths);
+                }
             }
         }
         classes
     }
 
-    /// Notes the highest class of each inode by the names that it has now.
-    fn see(&mut self, disk: &Disk) -> BTreeMap<Inode, Vec<u8>> {
-        let mut paths = BTreeMap::from([(ROOT, Vec::new())]);
-        for found in disk.walk() {
-            let class = class(&found.path);
-            let known = self.inodes.entry(found.inode).or_insert_with(|| class.clone());
-            if class > *known {
-                *known = class;
+    /// Notes a new name, and with it those of all that is below it.
+    fn see(&mut self, disk: &Disk, inode: Inode, path: Vec<u8>, paths: &mut BTreeMap<Inode, Vec<u8>>) {
+        self.note(inode, &path);
+        for (name, below) in disk.directory(inode).into_iter().flatten() {
+            if path.len() < 4096 {
+                self.see(disk, *below, join(&path, name), paths);
             }
-            paths.insert(found.inode, found.path);
         }
-        paths
+        paths.insert(inode, path);
+    }
+
+    /// The highest class of all its names counts.
+    fn note(&mut self, inode: Inode, path: &[u8]) {
+        let class = class(path);
+        let known = self.inodes.entry(inode).or_insert_with(|| class.clone());
+        if class > *known {
+            *known = class;
+        }
     }
 
     fn of_inode(&self, inode: Inode) -> Class {
         self.inodes.get(&inode).cloned().unwrap_or_else(|| Class::Scratch(Vec::new()))
     }
+}
+
+fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    let mut path = directory.to_vec();
+    if !path.is_empty() {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
+    path
 }
 
 /// Names that begin so have no meaning to anybody but those who clean up or go on.
@@ -204,7 +218,6 @@ const CACHES: [&str; 7] = [
 
 /// The class of a path relative to the data directory.
 fn class(path: &[u8]) -> Class {
-    let path = path.strip_prefix(b"/").unwrap_or(path);
     let mut end = 0;
     for part in path.split(|byte| *byte == b'/') {
         end += part.len();
@@ -214,17 +227,6 @@ fn class(path: &[u8]) -> Class {
         end += 1;
     }
     if CACHES.iter().any(|cache| path.starts_with(cache.as_bytes())) { Class::Cache } else { Class::Named }
-}
-
-/// Every inode whose data may turn out damaged, for the words about a state.
-pub(super) fn damaged(units: &[Unit], choice: &[u8]) -> BTreeSet<Inode> {
-    let chosen = units.iter().zip(choice).map(|(unit, chosen)| &unit.outcomes[usize::from(*chosen)]);
-    chosen
-        .filter_map(|outcome| match outcome {
-            Outcome::File(inode, _, Damage::Torn | Damage::Zeros) => Some(*inode),
-            _ => None,
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -178,8 +178,8 @@ fn differs(one: &Disk, at: Inode, other: &Disk, other_at: Inode, path: &mut Stri
     if attributes.owner != others.owner || times || (!is_link && attributes.mode != others.mode) {
         return Some(format!("{path}/ has other attributes"));
     }
-    match (one.content(at), other.content(other_at)) {
-        (Content::Directory(names), Content::Directory(others)) => {
+    match (one.directory(at), other.directory(other_at)) {
+        (Some(names), Some(others)) => {
             for (name, inode) in names.iter() {
                 let length = path.len();
                 path.push('/');
@@ -193,8 +193,8 @@ fn differs(one: &Disk, at: Inode, other: &Disk, other_at: Inode, path: &mut Stri
             let missing = others.keys().find(|name| !names.contains_key(*name))?;
             Some(format!("{path}/{} is missing", String::from_utf8_lossy(missing)))
         }
-        (one, other) if one == other => None,
-        (one, other) => Some(format!("{path} is {}, not {}", one.shown(), other.shown())),
+        _ if one.content(at) == other.content(other_at) => None,
+        _ => Some(format!("{path} is {}, not {}", one.content(at).shown(), other.content(other_at).shown())),
     }
 }
 
