@@ -37,6 +37,7 @@ mod contained;
 
 mod pid1;
 
+mod crash;
 mod faults;
 mod kill;
 mod soak;
@@ -64,6 +65,8 @@ enum Command {
     Image(images::ImageArguments),
     /// Break the registry in every way, and see that a pull does what is written down for it
     Faults(faults::Arguments),
+    /// Enumerate the states that a crash may leave, and recover from each
+    Crash(crash::Arguments),
     /// Measure, and write the figures into docs/benchmarks.md
     Bench(bench::BenchArguments),
     /// Extract and pull what attacks, as root and as another user, and compare extraction with GNU tar and umoci
@@ -88,6 +91,7 @@ fn main() -> ExitCode {
         Command::Services => services::hold().map(|()| ExitCode::SUCCESS),
         Command::Image(arguments) => images::build_for_release(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Faults(arguments) => faults::run(&arguments),
+        Command::Crash(arguments) => crash::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Hostile(arguments) => hostile::run(&arguments),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
