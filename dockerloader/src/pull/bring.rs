@@ -145,7 +145,7 @@ impl Pull<'_> {
         }
         self.progress.event(Event::Planned { blobs: need.files, bytes: bytes_left });
         let reads =
-            |layer: &&Descriptor| plan == Plan::Extract || !sources::is_unchanged(self.layout, blobs, layer);
+            |layer: &&Descriptor| plan == Plan::Extract || sources::index_bytes(self.layout, blobs, layer).is_none();
         let layers = content.image.layers.iter().map(|layer| &layer.descriptor);
         let largest = layers.filter(reads).map(|layer| layer.size).max();
         let at_least = not_enough.map_or(0, |free| free.saturating_add(1));

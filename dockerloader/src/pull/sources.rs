@@ -85,7 +85,7 @@ impl Sources {
     pub(super) fn plan(&self, layout: &Layout, content: &Content, blobs: &Blobs) -> Plan {
         let layers = content.image.layers.iter().map(|layer| LayerFacts {
             size: layer.descriptor.size,
-            unchanged: is_unchanged(layout, blobs, &layer.descriptor),
+            index: index_bytes(layout, blobs, &layer.descriptor),
         });
         choose(&Facts {
             method: self.method,
@@ -101,10 +101,10 @@ fn seal(layout: &Layout, digest: &Digest) -> Option<Seal> {
     Seal::parse(RealDisk.read(&layout.seal(digest), Seal::MAX_BYTES).ok()?).ok()
 }
 
-/// Whether a layer's blob and its index are there.
-pub(super) fn is_unchanged(layout: &Layout, blobs: &Blobs, layer: &Descriptor) -> bool {
-    let indexed = matches!(RealDisk.kind(&layout.layer_index(&layer.digest)), Ok(Some(Kind::File)));
-    indexed && blobs.has(&layer.digest, layer.size)
+/// Bytes of a layer's index, if that and the layer's blob are there.
+pub(super) fn index_bytes(layout: &Layout, blobs: &Blobs, layer: &Descriptor) -> Option<u64> {
+    let index = std::fs::symlink_metadata(layout.layer_index(&layer.digest)).ok()?;
+    (index.is_file() && blobs.has(&layer.digest, layer.size)).then(|| index.len())
 }
 
 /// What the layer with this blob does to a tree, if it is on disk as this process would find it by reading the blob.
