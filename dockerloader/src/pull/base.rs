@@ -109,7 +109,12 @@ pub(super) fn choose(facts: &Facts) -> Plan {
     let empty = if worthwhile { from(Base::Empty, facts.current) } else { Plan::Extract };
     match method {
         // No subvolume, no stack, or one that is deep enough: the files are those of the current version all the same.
-        Method::Overlay | Method::Snapshot => facts.current_base.filter(alike).map_or(empty, upon),
+        Method::Overlay => facts.current_base.filter(alike).map_or(empty, upon),
+        // To look through a new snapshot, the kernel has to read every inode of it.
+        Method::Snapshot => match (facts.spare, facts.current_base) {
+            (Some(spare), _) if alike(&spare) => instead(spare),
+            (_, current) => current.filter(alike).map_or(empty, upon),
+        },
         Method::Reflink | Method::Copy => facts.spare.filter(alike).map_or(empty, instead),
     }
 }
@@ -198,6 +203,8 @@ mod tests {
             // The current version's tree as the base, if it can be one.
             (Some(Method::Snapshot), "b600 300", update(from_current, None)),
             (Some(Method::Overlay), "b600 300+ 30", update(from_current, None)),
+            (Some(Method::Snapshot), "b600 s590 300+ 30", update(from_spare, Some(CURRENT))),
+            (Some(Method::Snapshot), "b600 s10 50", update(from_current, None)),
             (Some(Method::Snapshot), "c 300+ 30", update(Base::Empty, Some(CURRENT))),
             (Some(Method::Overlay), "c s600 300+ 30", update(Base::Empty, Some(CURRENT))),
             (Some(Method::Overlay), "b10 41", Plan::Extract),

@@ -5,4 +5,6 @@ mod group;
 
 mod pulls;
 
+mod updates;
+
 mod supervisor;
