@@ -88,7 +88,7 @@ impl Pull<'_> {
         }
         let mut fetched_again = false;
         let result = loop {
-            let result = self.fetch_and_install(content, by_index, &blobs, &sources, plan).await;
+            let result = self.fetch_and_install(content, by_index, &blobs, &mut sources, plan).await;
             match &result {
                 // A blob of an earlier time that turned out to be damaged was removed: it is fetched now. Or wrong bytes were
                 // read while they came in: what was fetched in their place is on disk.
@@ -103,7 +103,7 @@ impl Pull<'_> {
                         event = "contents_missing", digest = %content.digest,
                         "all layers of version {} are read: no tree has the contents of {path}", content.digest.short()
                     );
-                    plan = plan.reading_all();
+                    (sources, plan) = (look().0, plan.reading_all());
                 }
                 // A tree that is there was no good beginning.
                 Err(error @ Error::Tree { .. }) if plan != Plan::Extract => {
@@ -144,8 +144,9 @@ impl Pull<'_> {
             need.files += 1;
         }
         self.progress.event(Event::Planned { blobs: need.files, bytes: bytes_left });
-        let reads =
-            |layer: &&Descriptor| plan == Plan::Extract || !sources::is_unchanged(self.layout, blobs, layer);
+        let reads = |layer: &&Descriptor| {
+            plan == Plan::Extract || sources::index_bytes(self.layout, blobs, layer).is_none()
+        };
         let layers = content.image.layers.iter().map(|layer| &layer.descriptor);
         let largest = layers.filter(reads).map(|layer| layer.size).max();
         let at_least = not_enough.map_or(0, |free| free.saturating_add(1));
@@ -170,7 +171,7 @@ impl Pull<'_> {
         content: &Content,
         by_index: bool,
         blobs: &Blobs,
-        sources: &Sources,
+        sources: &mut Sources,
         plan: Plan,
     ) -> Result<Launch, Error> {
         let downloader = Downloader {
