@@ -137,7 +137,8 @@ impl Writer {
         })
     }
 
-    /// Makes all changes of the tree's file system durable, at once instead of file by file.
+    /// Makes all changes of the tree's file system durable, at once instead of file by file: what gets a version's name after that is
+    /// whole, and so are the blobs (I2, I8).
     pub(super) fn sync(&mut self) -> Result<(), Error> {
         self.writeback.end();
         rustix::fs::syncfs(&self.root).map_err(|errno| failed("sync", b"", errno))

@@ -35,7 +35,8 @@ pub(super) fn choices(units: &[Unit], bounds: Bounds, seed: u64) -> Vec<Choice> 
 
     // Everything that decisions are made by, in all combinations, with all the rest there or lost.
     let mut combinations = vec![whole.clone(), lost.clone()];
-    let count = named.iter().try_fold(1_usize, |count, index| count.checked_mul(units[*index].outcomes.len()));
+    let count =
+        named.iter().try_fold(1_usize, |count, index| count.checked_mul(units[*index].outcomes.len()));
     if count.is_some_and(|count| count <= bounds.combinations) {
         combinations = product(units, &named, &whole);
     } else {

@@ -134,7 +134,10 @@ fn told(unit: &Unit, chosen: u8, moment: &Moment, operations: &[Operation]) -> S
     let path = |inode| {
         let whole = moment.whole();
         let found = whole.walk().into_iter().find(|found| found.inode == inode);
-        found.map_or_else(|| "a file without a name".into(), |found| String::from_utf8_lossy(&found.path).into_owned())
+        found.map_or_else(
+            || "a file without a name".into(),
+            |found| String::from_utf8_lossy(&found.path).into_owned(),
+        )
     };
     match unit.about {
         About::Operation(number) => {

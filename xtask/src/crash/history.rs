@@ -127,7 +127,8 @@ impl Theatre<'_> {
 
     fn supervise(&self, loader: Loader<'_>, version: usize) -> Result {
         let mut supervisor = loader.supervise()?;
-        expect(supervisor.until_up()?.0, version).context(format_args!("go on:\n{}", supervisor.last_words()))?;
+        expect(supervisor.until_up()?.0, version)
+            .context(format_args!("go on:\n{}", supervisor.last_words()))?;
         supervisor.until_cleaned_up()?;
         supervisor.stop().map(drop)
     }

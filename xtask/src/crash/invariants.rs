@@ -63,11 +63,16 @@ fn i2(view: &View<'_>, known: &Known<'_>, _: &Facts) -> Option<String> {
     let trees = view.names("extracted").filter_map(|name| view.versions.find(&name));
     let mut differences = trees.filter_map(|version| {
         let reference = known.references[version].as_ref()?;
-        Some(format!("the tree of {} is not what was extracted: {}", name(version), view.tree_difference(version, reference)?))
+        Some(format!(
+            "the tree of {} is not what was extracted: {}",
+            name(version),
+            view.tree_difference(version, reference)?
+        ))
     });
     let damaged = |version: usize| {
         let reference = known.references[version].as_ref()?;
-        let difference = view.file_difference("launch", version, reference).filter(|what| *what == "is damaged")?;
+        let difference =
+            view.file_difference("launch", version, reference).filter(|what| *what == "is damaged")?;
         Some(format!("the launch file of {} {difference}", name(version)))
     };
     differences.next().or_else(|| (0..COUNT).find_map(damaged))
@@ -75,9 +80,13 @@ fn i2(view: &View<'_>, known: &Known<'_>, _: &Facts) -> Option<String> {
 
 /// What a slot or the memory names is on disk, with all that belongs to it; and a version on probation has a way back.
 fn i3(view: &View<'_>, known: &Known<'_>, _: &Facts) -> Option<String> {
-    let on_probation = view.remembered("/probation/digest").as_str().and_then(|digest| view.versions.find(digest));
+    let on_probation =
+        view.remembered("/probation/digest").as_str().and_then(|digest| view.versions.find(digest));
     let is_concluded = view.remembered("/trial").is_null() && on_probation.is_some();
-    if is_concluded && view.version(Slot::Current) == on_probation && !view.version(Slot::Previous).is_some_and(|way_back| Some(way_back) != on_probation) {
+    if is_concluded
+        && view.version(Slot::Current) == on_probation
+        && !view.version(Slot::Previous).is_some_and(|way_back| Some(way_back) != on_probation)
+    {
         return Some("the version on probation has no way back".into());
     }
     let by_slots = Slot::ALL.iter().filter_map(|slot| Some((slot.name(), view.version(*slot)?)));
@@ -93,7 +102,9 @@ fn i3(view: &View<'_>, known: &Known<'_>, _: &Facts) -> Option<String> {
                 return what(&format!("file in {folder} {difference}"));
             }
         }
-        if let Some(blob) = view.versions.blobs(version).find(|blob| view.file(&store(&["blobs", blob])).is_none()) {
+        if let Some(blob) =
+            view.versions.blobs(version).find(|blob| view.file(&store(&["blobs", blob])).is_none())
+        {
             return what(&format!("blob {blob} is missing"));
         }
     }
@@ -106,7 +117,8 @@ fn i4(view: &View<'_>, known: &Known<'_>, facts: &Facts) -> Option<String> {
     let is_in = |slot| view.version(slot) == Some(BAD);
     let is_judged = view.verdict(BAD) == Some("app");
     let trial_is_over = facts.trials[BAD] > 0 && !is_in(Slot::Attempting) && !is_in(Slot::Attempt);
-    let marked = view.update_attempt.as_deref().is_some_and(|text| view.versions.find(text.trim()) == Some(BAD));
+    let marked =
+        view.update_attempt.as_deref().is_some_and(|text| view.versions.find(text.trim()) == Some(BAD));
     if trial_is_over && !(is_judged && marked) {
         return Some(format!("{} failed in its trial, and nothing says so any more", name(BAD)));
     }
@@ -124,7 +136,8 @@ fn i5(view: &View<'_>, _: &Known<'_>, facts: &Facts) -> Option<String> {
         if view.verdict(version) == Some("app") {
             return Some(format!("{} was judged though it never failed", name(version)));
         }
-        if view.update_attempt.as_deref().is_some_and(|text| view.versions.find(text.trim()) == Some(version)) {
+        if view.update_attempt.as_deref().is_some_and(|text| view.versions.find(text.trim()) == Some(version))
+        {
             return Some(format!("update-attempt names {}, which never failed", name(version)));
         }
     }
@@ -135,7 +148,10 @@ fn i5(view: &View<'_>, _: &Known<'_>, facts: &Facts) -> Option<String> {
         let is_judged = view.verdict(version).is_some();
         let at_least = facts.trials[version].max(u32::from(view.version(Slot::Attempting).is_some()));
         if attempts < u64::from(at_least) && !is_judged {
-            return Some(format!("{} was tried {at_least} times, of which {attempts} are counted", name(version)));
+            return Some(format!(
+                "{} was tried {at_least} times, of which {attempts} are counted",
+                name(version)
+            ));
         }
     }
     None

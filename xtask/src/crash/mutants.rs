@@ -180,6 +180,7 @@ fn after(mutation: Mutation) -> usize {
 
 /// Whether from here on both are the same: numbers of operations aside.
 fn is_same(one: &Step, other: &Step) -> bool {
-    let changes = |step: &Step| step.moment.pending.iter().map(|(_, changes)| changes.clone()).collect::<Vec<_>>();
+    let changes =
+        |step: &Step| step.moment.pending.iter().map(|(_, changes)| changes.clone()).collect::<Vec<_>>();
     one.facts == other.facts && one.moment.durable == other.moment.durable && changes(one) == changes(other)
 }

@@ -43,7 +43,9 @@ impl Moment {
                 self.durable.apply(change);
                 // An earlier change of the same name, which is still pending, can't come after this one.
                 if let Some(name) = name_of(change) {
-                    later.iter_mut().for_each(|(_, earlier)| earlier.retain(|other| name_of(other) != Some(name)));
+                    later
+                        .iter_mut()
+                        .for_each(|(_, earlier)| earlier.retain(|other| name_of(other) != Some(name)));
                 }
             }
         }

@@ -119,7 +119,8 @@ fn set_attributes(content: &Content, attributes: &Attributes, path: &Path) -> Re
     }
     if let Some((seconds, nanoseconds)) = attributes.modified {
         let time = TimeSpec::new(seconds, nanoseconds.into());
-        utimensat(nix::fcntl::AT_FDCWD, path, &time, &time, UtimensatFlags::NoFollowSymlink).context(about())?;
+        utimensat(nix::fcntl::AT_FDCWD, path, &time, &time, UtimensatFlags::NoFollowSymlink)
+            .context(about())?;
     }
     Ok(())
 }
@@ -143,7 +144,11 @@ pub(super) fn differences(expected: &Disk, found: &Disk) -> Vec<String> {
             (one, other) => one == other,
         };
         if !same {
-            differences.push(format!("{shown} has other contents: {} and {}", content.shown(), other.shown()));
+            differences.push(format!(
+                "{shown} has other contents: {} and {}",
+                content.shown(),
+                other.shown()
+            ));
         }
         let times = attributes.modified.zip(others.modified);
         let is_link = matches!(content, Content::Link(_));
@@ -154,6 +159,7 @@ pub(super) fn differences(expected: &Disk, found: &Disk) -> Vec<String> {
             differences.push(format!("{shown} has other attributes: {attributes:?} and {others:?}"));
         }
     }
-    differences.extend(found.keys().map(|path| format!("{} is there unexpectedly", String::from_utf8_lossy(path))));
+    differences
+        .extend(found.keys().map(|path| format!("{} is there unexpectedly", String::from_utf8_lossy(path))));
     differences
 }

@@ -60,7 +60,9 @@ pub(super) fn record(start: Disk, root: &str, umask: u32, calls: &[Call]) -> Res
     };
     for call in calls {
         let leader = leader(&leaders, call.thread);
-        recorder.take(call, leader).map_err(|why| format!("{}({}): {why}", call.name, call.arguments.join(", ")))?;
+        recorder
+            .take(call, leader)
+            .map_err(|why| format!("{}({}): {why}", call.name, call.arguments.join(", ")))?;
     }
     Ok(Recording { start: recorder.start, end: recorder.now, operations: recorder.operations })
 }
@@ -136,7 +138,9 @@ impl Recorder<'_> {
             "mkdirat" => self.mkdir(call, &self.path(Some(0), call, 1)?, call.number(2)),
             "mknodat" => self.mknod(call, &self.path(Some(0), call, 1)?),
             "fsync" | "fdatasync" => match self.inode(call, 0, leader) {
-                Some(inode) => self.note(call, Deed::Sync(Scope::Inode(inode)), &shown(&self.opened(call, 0))),
+                Some(inode) => {
+                    self.note(call, Deed::Sync(Scope::Inode(inode)), &shown(&self.opened(call, 0)))
+                }
                 None => Ok(()),
             },
             "syncfs" => match self.inside(&self.opened(call, 0)) {
@@ -227,8 +231,15 @@ impl Recorder<'_> {
         }
         let began = self.ended.partition_point(|ended| *ended <= call.began + ROUNDING);
         self.ended.push(call.ended);
-        let about = about.replace(&*String::from_utf8_lossy(self.root), "").replace("/dockerloader/", "").replace("storage/v1/", "");
-        self.operations.push(Operation { deed, label: format!("{} {about}", call.name).trim().to_owned(), began });
+        let about = about
+            .replace(&*String::from_utf8_lossy(self.root), "")
+            .replace("/dockerloader/", "")
+            .replace("storage/v1/", "");
+        self.operations.push(Operation {
+            deed,
+            label: format!("{} {about}", call.name).trim().to_owned(),
+            began,
+        });
         Ok(())
     }
 
@@ -253,7 +264,9 @@ impl Recorder<'_> {
         let inode = if name.is_empty() { self.now.find(b"") } else { self.known(directory, &name) };
         let inode = match inode {
             Some(inode) => {
-                if flags.contains("O_TRUNC") && self.now.file(inode).is_some_and(|file| !file.bytes.is_empty()) {
+                if flags.contains("O_TRUNC")
+                    && self.now.file(inode).is_some_and(|file| !file.bytes.is_empty())
+                {
                     self.change(call, vec![Change::Length { file: inode, length: 0 }], &shown(&path))?;
                 }
                 inode
@@ -413,14 +426,27 @@ impl Recorder<'_> {
     /// `/proc/self/fd/7`: another way to say descriptor 7.
     fn by_descriptor_of(&self, path: &[u8], leader: u32) -> Option<Inode> {
         let path = std::str::from_utf8(path).ok()?;
-        let number = ["/proc/self/fd/", "/proc/thread-self/fd/"].iter().find_map(|start| path.strip_prefix(start))?;
+        let number =
+            ["/proc/self/fd/", "/proc/thread-self/fd/"].iter().find_map(|start| path.strip_prefix(start))?;
         self.open.get(&(leader, number.parse().ok()?)).map(|open| open.inode)
     }
 }
 
 const ATTRIBUTES: &[&str] = &[
-    "chmod", "fchmod", "fchmodat", "chown", "fchown", "lchown", "fchownat", "setxattr", "lsetxattr", "fsetxattr", "removexattr",
-    "lremovexattr", "fremovexattr", "utimensat",
+    "chmod",
+    "fchmod",
+    "fchmodat",
+    "chown",
+    "fchown",
+    "lchown",
+    "fchownat",
+    "setxattr",
+    "lsetxattr",
+    "fsetxattr",
+    "removexattr",
+    "lremovexattr",
+    "fremovexattr",
+    "utimensat",
 ];
 
 /// `first` is the argument behind the one that says whom it concerns.
@@ -437,7 +463,8 @@ fn change_attributes(attributes: &mut Attributes, call: &Call, first: usize) -> 
             attributes.mode &= 0o1777;
         }
         "setxattr" => {
-            let (name, value) = call.string(first).zip(call.string(first + 1)).ok_or("no extended attribute")?;
+            let (name, value) =
+                call.string(first).zip(call.string(first + 1)).ok_or("no extended attribute")?;
             attributes.extended.insert(name, value);
         }
         "removexattr" => drop(attributes.extended.remove(&call.string(first).ok_or("no name")?)),

@@ -103,7 +103,8 @@ impl Ground<'_> {
         loader: &Loader<'_>,
     ) -> Result<std::result::Result<(Option<usize>, Vec<usize>), Violation>> {
         let (up, begun) = supervisor.until_up()?;
-        let tried: Vec<usize> = begun.iter().filter(|(_, on_trial)| *on_trial).map(|(version, _)| *version).collect();
+        let tried: Vec<usize> =
+            begun.iter().filter(|(_, on_trial)| *on_trial).map(|(version, _)| *version).collect();
         let was_judged = before.verdict(BAD) == Some("app");
         let begun_bad = begun.iter().filter(|(version, _)| *version == BAD).count();
         if begun_bad > usize::from(!was_judged) {
@@ -112,7 +113,9 @@ impl Ground<'_> {
         if let Some((version, _)) = begun.iter().find(|(version, on_trial)| *version == BAD && !on_trial) {
             return Ok(Err(("I1", format!("v{} was started, but not on trial", version + 1))));
         }
-        let could = Slot::ALL.iter().any(|slot| before.version(*slot).is_some_and(|version| before.has_program(version)));
+        let could = Slot::ALL
+            .iter()
+            .any(|slot| before.version(*slot).is_some_and(|version| before.has_program(version)));
         let Some(version) = up else {
             let code = supervisor.wait()?;
             if known.had_current || could {
@@ -145,17 +148,27 @@ impl Ground<'_> {
     }
 
     /// After a recovery everything is as without a crash.
-    fn settled(&self, found: &Disk, current: Option<usize>, known: &Known<'_>, facts: &Facts) -> Option<Violation> {
+    fn settled(
+        &self,
+        found: &Disk,
+        current: Option<usize>,
+        known: &Known<'_>,
+        facts: &Facts,
+    ) -> Option<Violation> {
         let after = View::new(found, known.versions);
         if after.version(Slot::Current) != current {
-            return Some(("I8", format!("{current:?} ran, but entrypoint is {:?}", after.slot(Slot::Current))));
+            return Some((
+                "I8",
+                format!("{current:?} ran, but entrypoint is {:?}", after.slot(Slot::Current)),
+            ));
         }
         if let Some(slot) =
             [Slot::Attempt, Slot::Attempting].iter().find(|slot| *after.slot(**slot) != Named::Nothing)
         {
             return Some(("I6", format!("{} is left: {:?}", slot.name(), after.slot(*slot))));
         }
-        violation(&after, known, facts).map(|(invariant, why)| (invariant, format!("after the recovery: {why}")))
+        violation(&after, known, facts)
+            .map(|(invariant, why)| (invariant, format!("after the recovery: {why}")))
     }
 
     /// From there to the target, with a registry: one pull, one start, one clean-up.
@@ -184,7 +197,10 @@ impl Ground<'_> {
         let (up, begun) = supervisor.until_up()?;
         if up != expected {
             let last = supervisor.last_words();
-            return Ok(Some(("I6", format!("with a registry {up:?} runs in the end, not {expected:?}:\n{last}"))));
+            return Ok(Some((
+                "I6",
+                format!("with a registry {up:?} runs in the end, not {expected:?}:\n{last}"),
+            )));
         }
         supervisor.stop()?;
         let mut facts = facts.clone();
@@ -233,7 +249,9 @@ pub(super) enum Again {
 
 /// How `status --json` differs from what runs.
 fn lies(status: &str, version: usize, known: &Known<'_>) -> Option<String> {
-    let Ok(status) = serde_json::from_str::<Value>(status) else { return Some(format!("status is no JSON: {status}")) };
+    let Ok(status) = serde_json::from_str::<Value>(status) else {
+        return Some(format!("status is no JSON: {status}"));
+    };
     let digest = known.versions.digest(version);
     for pointer in ["/current/digest", "/supervisor/running"] {
         let said = status.pointer(pointer).and_then(Value::as_str);
@@ -241,7 +259,8 @@ fn lies(status: &str, version: usize, known: &Known<'_>) -> Option<String> {
             return Some(format!("v{} runs, but status says {said:?} in {pointer}", version + 1));
         }
     }
-    let staged = ["/staged", "/trying"].into_iter().find(|pointer| status.pointer(pointer) != Some(&Value::Null))?;
+    let staged =
+        ["/staged", "/trying"].into_iter().find(|pointer| status.pointer(pointer) != Some(&Value::Null))?;
     Some(format!("status says that something is {}", staged.trim_start_matches('/')))
 }
 

@@ -68,7 +68,18 @@ impl Report {
     pub(super) fn table(&self) -> String {
         let mut text = format!(
             "{:<15} {:>6} {:>6} {:>8} {:>8} {:>8} {:>8} {:>9} {:>5}   {:>7} {:>5} {:>7} {:>8}\n",
-            "episode", "calls", "syncs", "states", "distinct", "in rec.", "distinct", "recovered", "bad", "mutants", "same", "listed",
+            "episode",
+            "calls",
+            "syncs",
+            "states",
+            "distinct",
+            "in rec.",
+            "distinct",
+            "recovered",
+            "bad",
+            "mutants",
+            "same",
+            "listed",
             "survived"
         );
         for row in self.episodes.iter().chain([&self.sum()]) {

@@ -107,7 +107,8 @@ fn of_data(durable: &Disk, file: Inode, changes: &[&Change]) -> Vec<Outcome> {
     let mut outcomes = vec![Outcome::Lost];
     for (bytes, damage) in [(torn, Damage::Torn), (zeros, Damage::Zeros)] {
         let is_known = bytes == old.bytes || bytes == new.bytes;
-        let is_twice = outcomes.iter().any(|one| matches!(one, Outcome::File(_, other, _) if other.bytes == bytes));
+        let is_twice =
+            outcomes.iter().any(|one| matches!(one, Outcome::File(_, other, _) if other.bytes == bytes));
         if !is_known && !is_twice {
             outcomes.push(Outcome::File(file, Bytes::new(bytes), damage));
         }
@@ -239,7 +240,10 @@ mod tests {
         for (path, expected) in [
             ("dockerloader/entrypoint", Class::Named),
             ("dockerloader/tmp-state.json", scratch("dockerloader/tmp-state.json")),
-            ("dockerloader/storage/v1/extracted/tmp-sha256:a/etc/x", scratch("dockerloader/storage/v1/extracted/tmp-sha256:a")),
+            (
+                "dockerloader/storage/v1/extracted/tmp-sha256:a/etc/x",
+                scratch("dockerloader/storage/v1/extracted/tmp-sha256:a"),
+            ),
             ("dockerloader/storage/v1/stamps/sha256:a", Class::Cache),
             ("dockerloader/storage/v1/extracted/sha256:a/etc/x", Class::Named),
         ] {
@@ -251,7 +255,8 @@ mod tests {
     #[test]
     fn data_is_old_torn_zeros_or_new() {
         let mut durable = Disk::new();
-        let file = durable.add(super::super::disk::Content::File(Bytes::new(b"ab".to_vec())), Attributes::default());
+        let file =
+            durable.add(super::super::disk::Content::File(Bytes::new(b"ab".to_vec())), Attributes::default());
         let write = Change::Write { file, offset: 2, bytes: Arc::from(*b"cdef") };
         let outcomes = of_data(&durable, file, &[&write]);
         let bytes = |outcome: &Outcome| match outcome {

@@ -27,12 +27,20 @@ pub(super) struct Versions {
 impl Versions {
     pub(super) fn build() -> Self {
         let common = [
-            Layer::new().dir("lib", 0o755).file("lib/base", 0o644, &noise(1, 300)).dir("etc", 0o755).dir("empty", 0o700),
+            Layer::new()
+                .dir("lib", 0o755)
+                .file("lib/base", 0o644, &noise(1, 300))
+                .dir("etc", 0o755)
+                .dir("empty", 0o700),
             Layer::new()
                 .file("lib/shared", 0o640, &noise(2, 500))
                 .hardlink("lib/again", "lib/shared")
                 .symlink("lib/link", "shared"),
-            Layer::new().dir("share", 0o755).file("share/one", 0o644, &noise(3, 200)).file("share/two", 0o444, b"two\n"),
+            Layer::new().dir("share", 0o755).file("share/one", 0o644, &noise(3, 200)).file(
+                "share/two",
+                0o444,
+                b"two\n",
+            ),
         ]
         .map(Layer::build);
         Self { images: (1..=COUNT).map(|number| image(&common, number)).collect() }
@@ -52,7 +60,8 @@ impl Versions {
     pub(super) fn bytes(&self, digest: &str) -> Option<&[u8]> {
         self.images.iter().find_map(|image| {
             let blobs = image.layers.iter().map(|layer: &BuiltLayer| (&layer.digest, &layer.bytes));
-            let mut all = blobs.chain([(&image.config_digest, &image.config), (&image.digest, &image.manifest)]);
+            let mut all =
+                blobs.chain([(&image.config_digest, &image.config), (&image.digest, &image.manifest)]);
             all.find(|(name, _)| *name == digest).map(|(_, bytes)| &**bytes)
         })
     }

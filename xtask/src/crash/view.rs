@@ -83,8 +83,13 @@ pub(super) fn store(parts: &[&str]) -> String {
 
 impl<'v> View<'v> {
     pub(super) fn new(disk: &'v Disk, versions: &'v Versions) -> Self {
-        let mut view =
-            Self { disk, versions, slots: Slot::ALL.map(|_| Named::Nothing), memory: Memory::Absent, update_attempt: None };
+        let mut view = Self {
+            disk,
+            versions,
+            slots: Slot::ALL.map(|_| Named::Nothing),
+            memory: Memory::Absent,
+            update_attempt: None,
+        };
         view.slots = Slot::ALL.map(|slot| view.read_slot(slot));
         view.memory = match view.file("dockerloader/state.json") {
             None => Memory::Absent,
@@ -93,13 +98,17 @@ impl<'v> View<'v> {
                 Err(error) => Memory::Broken(error.to_string()),
             },
         };
-        let text = view.file("dockerloader/update-attempt").map(|bytes| String::from_utf8_lossy(&bytes.bytes).into_owned());
+        let text = view
+            .file("dockerloader/update-attempt")
+            .map(|bytes| String::from_utf8_lossy(&bytes.bytes).into_owned());
         view.update_attempt = text;
         view
     }
 
     fn read_slot(&self, slot: Slot) -> Named {
-        let Some(inode) = self.disk.find(format!("dockerloader/{}", slot.name()).as_bytes()) else { return Named::Nothing };
+        let Some(inode) = self.disk.find(format!("dockerloader/{}", slot.name()).as_bytes()) else {
+            return Named::Nothing;
+        };
         let Content::Link(target) = self.disk.content(inode) else { return Named::Other("no link".into()) };
         let target = String::from_utf8_lossy(target);
         let inside = target.split_once("/extracted/").map(|(_, inside)| inside);
@@ -155,12 +164,19 @@ impl<'v> View<'v> {
     /// How the tree of a version differs from what was extracted, the first difference that is found.
     pub(super) fn tree_difference(&self, version: usize, reference: &Reference) -> Option<String> {
         let name = self.versions.digest(version);
-        let Some(tree) = self.disk.find(store(&["extracted", name]).as_bytes()) else { return Some("it is missing".into()) };
+        let Some(tree) = self.disk.find(store(&["extracted", name]).as_bytes()) else {
+            return Some("it is missing".into());
+        };
         differs(self.disk, tree, &reference.disk, reference.tree, &mut String::new())
     }
 
     /// How the file of a version in a folder differs from what was written, if it does.
-    pub(super) fn file_difference(&self, folder: &str, version: usize, reference: &Reference) -> Option<&'static str> {
+    pub(super) fn file_difference(
+        &self,
+        folder: &str,
+        version: usize,
+        reference: &Reference,
+    ) -> Option<&'static str> {
         let path = store(&[folder, self.versions.digest(version)]);
         let expected = reference.disk.find(path.as_bytes()).and_then(|inode| reference.disk.file(inode));
         match self.file(&path) {

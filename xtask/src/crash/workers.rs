@@ -67,16 +67,17 @@ pub(super) fn each(
             scope.spawn(move || {
                 let directory = root.join(format!("ground-{thread}"));
                 let ground = Ground { theatre, directory };
-                let result = std::fs::create_dir_all(&ground.directory).context("make a directory").and_then(|()| {
-                    loop {
-                        let number = next.fetch_add(1, Ordering::Relaxed);
-                        if number >= count || interrupt::interrupted() {
-                            return Ok(());
+                let result =
+                    std::fs::create_dir_all(&ground.directory).context("make a directory").and_then(|()| {
+                        loop {
+                            let number = next.fetch_add(1, Ordering::Relaxed);
+                            if number >= count || interrupt::interrupted() {
+                                return Ok(());
+                            }
+                            tell(what, number, count);
+                            work(&ground, number)?;
                         }
-                        tell(what, number, count);
-                        work(&ground, number)?;
-                    }
-                });
+                    });
                 if let Err(failure) = result {
                     next.store(count, Ordering::Relaxed);
                     *locked(failed) = Some(failure);
