@@ -61,6 +61,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if everything {
         stages.run("hostile images", |_| hostile());
         stages.run("fuzz", |_| fuzz());
+        stages.run("crash states", |_| judge(cargo().args(["xtask", "crash", "--quick"])));
         stages.run("benchmark", |_| benchmark(arguments));
         stages.run("registry faults", |_| judge(cargo().args(["xtask", "faults", "--quick"])));
         stages.run("kill", |_| kill());

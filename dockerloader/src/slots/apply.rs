@@ -59,7 +59,8 @@ pub fn act(
     read(disk, layout).map_err(unreadable)
 }
 
-/// Performs one step durably: when it returns, a crash can't undo it.
+/// Performs one step durably: when it returns, a crash can't undo it. So the steps stay in their order: an attempt is counted before it
+/// is made (I5), a verdict stands before the trial's link goes (I4), the way back is laid before it is forgotten (I3).
 fn apply(disk: &(impl Disk + ?Sized), layout: &Layout, step: &Step) -> io::Result<()> {
     match step {
         Step::Remember(memory) => write(disk, layout, &layout.state(), &memory.to_bytes()),

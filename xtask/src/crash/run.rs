@@ -72,7 +72,7 @@ const FULL: Extent = Extent {
 
 const QUICK: Extent = Extent {
     bounds: Bounds { combinations: 256, parts: 1, random: 20 },
-    bounds_again: Bounds { combinations: 64, parts: 1, random: 5 },
+    bounds_again: Bounds { combinations: 64, parts: 0, random: 3 },
     online: 10,
     offline: 10,
     starts: 3,
@@ -369,10 +369,8 @@ impl Run<'_> {
             if let Some((invariant, why)) =
                 violation.unwrap_or_else(|failure| Some(("I6", failure.to_string())))
             {
-                let text = format!(
-                    "{}: the mutant {:?} `{}` is not harmless ({invariant}): {why}",
-                    study.name, mutant.mutation, mutant.label
-                );
+                let (name, label) = (&study.name, &mutant.label);
+                let text = format!("{name}: the mutant `{label}` is not harmless ({invariant}): {why}");
                 bad.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(text);
             }
             Ok(())
@@ -405,8 +403,8 @@ fn conclude(report: &Report, arguments: &Arguments) -> Result<ExitCode> {
         let by: Vec<String> = by.iter().map(|(invariant, count)| format!("{invariant} x {count}")).collect();
         println!("  {:<22} {label}", by.join(", "));
     }
-    for bad in &report.bad {
-        println!("\nBAD {bad}");
+    for bad in report.bad.iter().filter(|bad| bad.contains("mutant")) {
+        println!("BAD {bad}");
     }
     println!("\n{}", report.table());
     if let Some(path) = &arguments.json {
