@@ -28,6 +28,8 @@ mod demo;
 
 mod bench;
 
+// It names system calls by number, and changes registers.
+#[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
 mod kill;
 
 use std::process::ExitCode;
@@ -54,6 +56,7 @@ enum Command {
     /// Measure, and write the figures into docs/benchmarks.md
     Bench(bench::BenchArguments),
     /// Kill the real binaries at every system call that touches the store, fail those calls, cut the power; as root
+    #[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
     Kill(kill::Arguments),
 }
 
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Services => services::hold().map(|()| ExitCode::SUCCESS),
         Command::Image(arguments) => images::build_for_release(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Bench(arguments) => bench::run(&arguments).map(|()| ExitCode::SUCCESS),
+        #[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
         Command::Kill(arguments) => kill::run(&arguments),
     });
     done.unwrap_or_else(|failure| {
