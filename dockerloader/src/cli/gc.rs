@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::{Context, live, output, slots};
-use crate::clock;
+use crate::clock::{self, Moment};
 use crate::control::{Reply, Request};
 use crate::digest::Digest;
 use crate::disk::RealDisk;
@@ -44,7 +44,7 @@ pub(super) fn run(context: &Context, all: bool, dry_run: bool, json: bool) -> Re
     let spare = !all && keeps_spare(context);
     let slots = slots::read(context)?;
     let keep = slots.named().into_iter().chain(running).collect();
-    let rejected = rejected(&slots, clock::unix_seconds());
+    let rejected = rejected(&slots, &clock::moment());
     let (deleted, spare, findings) = if dry_run {
         let listing = Listing::read(&RealDisk, layout, &keep, &rejected, &Limits::default())?;
         let plan = listing.plan(spare);
@@ -76,7 +76,7 @@ fn running(context: &Context) -> Option<Digest> {
     }
 }
 
-fn rejected(slots: &crate::slots::Slots, now: u64) -> BTreeSet<Digest> {
+fn rejected(slots: &crate::slots::Slots, now: &Moment) -> BTreeSet<Digest> {
     slots::judged(slots).into_iter().filter(|digest| slots.rejected(digest, now).is_some()).collect()
 }
 

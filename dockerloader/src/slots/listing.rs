@@ -31,7 +31,8 @@ pub fn read(disk: &(impl Disk + ?Sized), layout: &Layout) -> io::Result<Slots> {
     }
     listing.state = read_optional(disk, &layout.state(), Memory::BYTES);
     // A digest, and room for a line's end; more is read so that the finding is about the content.
-    listing.update_attempt = read_optional(disk, &layout.update_attempt(), 4 * Digest::TEXT_LENGTH as u64);
+    listing.update_attempt =
+        read_optional(disk, &layout.update_attempt(), (Digest::TEXT_LENGTH as u64).saturating_mul(4));
     Ok(Slots::parse(layout, &listing))
 }
 

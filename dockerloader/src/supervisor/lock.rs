@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::disk::{self, Disk as _, RealDisk, replace_file};
+use crate::disk::{self, Disk as _, RealDisk, replace_cache};
 use crate::layout::{Layout, Slot};
 
 /// Why the place could not be taken.
@@ -104,13 +104,14 @@ pub(super) fn remove_unfinished(layout: &Layout) {
     }
 }
 
-/// Writes where the supervisor can be reached, for commands that are not its children.
+/// Writes where the supervisor can be reached, for commands that are not its children. It is true as long as this process lives: no
+/// crash needs to find it.
 ///
 /// # Errors
 /// Those of the disk.
 pub(super) fn publish(layout: &Layout, control: &str) -> io::Result<()> {
     let address = serde_json::json!({ "pid": std::process::id(), "control": control });
-    replace_file(&RealDisk, &layout.supervisor_address(), address.to_string().as_bytes())
+    replace_cache(&RealDisk, &layout.supervisor_address(), address.to_string().as_bytes())
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use nix::unistd::getpid;
 
-use super::children::Children;
+use super::children::{Children, end_all};
 use super::exit;
 use super::ground::Ground;
 use super::helper::Lines;
@@ -28,10 +28,12 @@ use super::server::Server;
 use super::signals::{self, Course};
 use crate::clock::{self, Instant};
 use crate::config::{Environment, Settings};
+use crate::defect;
 use crate::layout::Layout;
 
 /// Runs the supervisor until it is told to leave, and returns its exit code.
 pub fn run(settings: &Settings, environment: &Environment) -> i32 {
+    defect::on_panic(end_all);
     // Before anything else, so that no signal is lost.
     let own_mask = match signals::blocked().thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_SETMASK) {
         Ok(mask) => mask,
@@ -88,6 +90,8 @@ struct HelperPipe {
     helper: Helper,
     output: Option<OwnedFd>,
     lines: Lines,
+    /// The kernel's count of processes killed for memory when it started.
+    kills_before: u64,
 }
 
 /// Something to poll, and what it is.
@@ -127,7 +131,7 @@ impl<'a> Supervisor<'a> {
             on_trial_failure: settings.on_trial_failure,
             has_target: settings.target.is_some(),
         };
-        let jitter = 900 + RandomState::new().build_hasher().finish() % 201;
+        let jitter = (RandomState::new().build_hasher().finish() % 201).saturating_add(900);
         let mut supervisor = Self {
             settings,
             environment,
@@ -184,8 +188,7 @@ impl<'a> Supervisor<'a> {
         while self.leave.is_none() {
             if let Err(error) = self.turn() {
                 tracing::error!(event = "internal", "{error}");
-                self.children.kill_all();
-                self.children.kill_helper();
+                end_all();
                 return exit::INTERNAL;
             }
         }
@@ -207,6 +210,7 @@ impl<'a> Supervisor<'a> {
                     let _ = self.timer.wait();
                     self.armed = None;
                     self.commit_by_file();
+                    self.end_defective_helper();
                     self.input(Input::Tick);
                 }
                 Source::Server => self.serve(),
@@ -221,9 +225,10 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
-    /// Sets the timer to the machine's next deadline; none set means no wake-up.
+    /// Sets the timer to the next deadline of the machine or the helper; none set means no wake-up.
     fn arm(&mut self) -> io::Result<()> {
-        let deadline = self.machine.deadline();
+        let helper = self.helper.as_ref().map(|helper| helper.lines.deadline());
+        let deadline = [self.machine.deadline(), helper].into_iter().flatten().min();
         if deadline == self.armed {
             return Ok(());
         }

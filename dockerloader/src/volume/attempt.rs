@@ -72,7 +72,7 @@ pub fn probe(layout: &Layout, wanted: Wanted) -> Result<Option<Method>, Error> {
     if lasting && remembered.as_ref() != Some(&memory) {
         let path = layout.volume();
         let text = serde_json::to_vec(&memory).map_err(io::Error::other).map_err(failed("write", &path))?;
-        disk::replace_file(&RealDisk, &path, &text).map_err(failed("write", &path))?;
+        disk::replace_cache(&RealDisk, &path, &text).map_err(failed("write", &path))?;
     }
     Ok(chosen?)
 }
