@@ -143,6 +143,9 @@ fn benchmark(arguments: &Arguments) -> Result<Verdict> {
 
 /// A few kills, errors and power cuts of each kind.
 fn kill() -> Result<Verdict> {
+    if !cfg!(all(target_arch = "x86_64", target_env = "gnu")) {
+        return Ok(Verdict::Skipped("it names the system calls of x86-64".into()));
+    }
     if !nix::unistd::geteuid().is_root() {
         return Ok(Verdict::Skipped("only root can mount file systems".into()));
     }
