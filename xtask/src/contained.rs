@@ -135,17 +135,6 @@ pub(crate) fn children(pid: Pid) -> Vec<Pid> {
     list.split_ascii_whitespace().filter_map(|word| word.parse().ok().map(Pid::from_raw)).collect()
 }
 
-/// All that descend from a process, as far as one look can tell.
-pub(crate) fn descendants(pid: Pid) -> Vec<Pid> {
-    let mut found = children(pid);
-    let mut next = 0;
-    while let Some(pid) = found.get(next).copied() {
-        found.extend(children(pid));
-        next += 1;
-    }
-    found
-}
-
 /// The letter of a process's state: `S`, `Z`, `T`, ...; `None` when it is gone.
 pub(crate) fn state(pid: Pid) -> Option<char> {
     field(pid, "State:")?.chars().next()

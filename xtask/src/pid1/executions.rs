@@ -87,10 +87,10 @@ pub(super) fn failures(loader: &Path, count: usize) -> Result<Vec<Row>> {
             }
         }
         if number + 1 == warm {
-            before = (files(contained.pid), resident(contained.pid));
+            before = census(&scene, &contained, number + 2)?;
         }
     }
-    let after = (files(contained.pid), resident(contained.pid));
+    let after = census(&scene, &contained, count + 1)?;
     let is_current = scene.ground.read_slot("entrypoint") == current;
     let starts = scene.noted("starts").lines().count();
     let zombies = zombies(contained.pid);
@@ -120,6 +120,20 @@ pub(super) fn failures(loader: &Path, count: usize) -> Result<Vec<Row>> {
     let wrong = if grown > 256 { vec!["more than 256 kB".to_owned()] } else { Vec::new() };
     rows.push(Row::found("growth of process 1", format!("{grown} kB"), &wrong));
     Ok(rows)
+}
+
+/// Open files and memory of process 1 when it has nothing to do: the version that is current runs for this time, and nothing else.
+fn census(scene: &Scene, contained: &Contained, starts: usize) -> Result<(usize, u64)> {
+    wait_for("the version that is current", || {
+        Ok((scene.noted("starts").lines().count() == starts).then_some(()))
+    })?;
+    Scene::only_child(contained)?;
+    let mut looks: Vec<_> = Vec::new();
+    wait_for("some looks", || {
+        looks.push((files(contained.pid), resident(contained.pid)));
+        Ok((looks.len() == 10).then_some(()))
+    })?;
+    Ok(looks.into_iter().min().unwrap_or_default())
 }
 
 /// One version. Gives what is wrong about its verdict.
