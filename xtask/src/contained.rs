@@ -150,6 +150,16 @@ pub(crate) fn files(pid: Pid) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }
 
+/// The fewest of several looks: what a moment's work has open is no leak.
+pub(crate) fn fewest_files(pid: Pid) -> Result<usize> {
+    let (mut fewest, mut looks) = (usize::MAX, 0);
+    wait_for("some looks", || {
+        fewest = fewest.min(files(pid));
+        looks += 1;
+        Ok((looks >= 10).then_some(fewest))
+    })
+}
+
 /// Kilobytes of a process that are in memory.
 pub(crate) fn resident(pid: Pid) -> u64 {
     field(pid, "VmRSS:").and_then(|text| text.strip_suffix(" kB")?.trim().parse().ok()).unwrap_or(0)

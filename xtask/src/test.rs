@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::call::Call;
+use crate::contained;
 use crate::count::{self, Count};
 use crate::failure::Result;
 use crate::install;
@@ -58,6 +59,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     containers(&mut stages, arguments);
     if everything {
+        stages.run("process 1", |_| as_root(&["pid1", "--quick"]));
+        stages.run("soak", |_| as_root(&["soak", "--quick"]));
         stages.run("benchmark", |_| benchmark(arguments));
         stages.run("package", |_| {
             judge(cargo().args([
@@ -106,6 +109,14 @@ fn containers(stages: &mut Stages, arguments: &Arguments) {
         drop(services);
         Ok(Verdict::Passed)
     });
+}
+
+/// A test-bed in its short mode, where it can be had.
+fn as_root(bed: &[&str]) -> Result<Verdict> {
+    if let Some(why) = contained::obstacle() {
+        return Ok(Verdict::Skipped(why.into()));
+    }
+    judge(cargo().args(["xtask"]).args(bed))
 }
 
 /// Whether every case of the benchmark still works; figures come from `cargo xtask bench`, on a quiet machine.

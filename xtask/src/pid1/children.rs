@@ -6,7 +6,7 @@ use nix::sys::signal::{Signal, kill};
 
 use super::row::Row;
 use super::scene::Scene;
-use crate::contained::{children, files, state, wait_for, zombies};
+use crate::contained::{children, fewest_files, state, wait_for, zombies};
 use crate::failure::Result;
 
 /// Each child has a code of its own and leaves an orphan; the application checks the codes.
@@ -27,7 +27,8 @@ pub(super) fn storm(loader: &Path, count: usize) -> Result<Vec<Row>> {
     let scene = Scene::new(loader, &STORM.replace("@count", &count.to_string()))?;
     let mut contained = scene.start(1000)?;
     scene.note("up")?;
-    let before = files(contained.pid);
+    Scene::only_child(&contained)?;
+    let before = fewest_files(contained.pid)?;
     let mut log = scene.log();
     let mut orphans = count_orphans(&log.entries()?);
     // The sleeps of the wait before are the application's own children.
@@ -41,7 +42,7 @@ pub(super) fn storm(loader: &Path, count: usize) -> Result<Vec<Row>> {
         orphans += count_orphans(&log.entries()?);
         Ok((orphans >= expected).then_some(()))
     });
-    let after = files(contained.pid);
+    let after = fewest_files(contained.pid)?;
     let left = children(contained.pid).len();
     contained.signal(Signal::SIGUSR1);
     let code = contained.ended()?;

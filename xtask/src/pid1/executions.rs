@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::row::Row;
 use super::scene::Scene;
-use crate::contained::{Contained, files, resident, wait_for, zombies};
+use crate::contained::{Contained, fewest_files, resident, wait_for, zombies};
 use crate::failure::{Context as _, Failure, Result};
 
 /// Exits with 42 when something is staged.
@@ -128,12 +128,7 @@ fn census(scene: &Scene, contained: &Contained, starts: usize) -> Result<(usize,
         Ok((scene.noted("starts").lines().count() == starts).then_some(()))
     })?;
     Scene::only_child(contained)?;
-    let mut looks: Vec<_> = Vec::new();
-    wait_for("some looks", || {
-        looks.push((files(contained.pid), resident(contained.pid)));
-        Ok((looks.len() == 10).then_some(()))
-    })?;
-    Ok(looks.into_iter().min().unwrap_or_default())
+    Ok((fewest_files(contained.pid)?, resident(contained.pid)))
 }
 
 /// One version. Gives what is wrong about its verdict.

@@ -148,7 +148,7 @@ fn other(loader: &Path, recorder: &Path, init: Init, ours: &BTreeSet<i32>) -> Re
     let mut tried: BTreeSet<i32> = ours.iter().copied().chain(FAULTS).collect();
     match init {
         // It passes on faults too, and makes a STOP of TSTP, TTIN and TTOU, which its own continuation ends.
-        Init::DumbInit => {
+        Init::Dumb => {
             expected.extend(FAULTS);
             expected.retain(|number| !OF_EACH_ITS_OWN.contains(number));
             tried.retain(|number| !OF_EACH_ITS_OWN.contains(number));

@@ -181,7 +181,7 @@ fn background(loader: &Path, job: &str) -> Result<String> {
     let app = application(&scene, &contained)?;
     let job = wait_for("the job", || {
         let jobs = children(app).into_iter();
-        Ok(jobs.filter(|job| groups(*job).is_some_and(|(group, _)| group == job.to_string())).last())
+        Ok(jobs.rev().find(|job| groups(*job).is_some_and(|(group, _)| group == job.to_string())))
     })?;
     stands_still(job)?;
     let began = Instant::now();
