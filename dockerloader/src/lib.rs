@@ -108,3 +108,7 @@ pub mod logging;
 
 #[cfg(feature = "loader")]
 pub mod cli;
+
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;

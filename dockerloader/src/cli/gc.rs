@@ -51,6 +51,9 @@ pub(super) fn run(context: &Context, all: bool, dry_run: bool, json: bool) -> Re
         (plan.deletes, plan.spare, [listing.findings, plan.findings].concat())
     } else {
         let report = gc::collect(&lock, &RealDisk, layout, &keep, &rejected, spare)?;
+        // What is no version's: attempts at what the volume can do, and files that were about to be written.
+        volume::overlay::remove_leftovers(layout)
+            .map_err(|error| Failure::new(error.remedy().into(), error.to_string()))?;
         (report.deleted, report.spare, report.findings)
     };
     let deleted = deleted.iter().map(|delete| name(context, delete)).collect();

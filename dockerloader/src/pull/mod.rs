@@ -199,7 +199,7 @@ pub fn restore(
     let ready = content.image.layers.iter().map(|layer| layer.descriptor.digest).collect();
     let method = volume::recall(&RealDisk, layout).and_then(|memory| memory.trees.method);
     let tree = install::Temporary::new(layout, digest, method)?;
-    let made = extract::run(&job, &ready, &std::sync::mpsc::channel().1, tree.path())?;
+    let made = extract::run(job, &ready, &std::sync::mpsc::channel().1, tree.path())?;
     tree.install(layout, digest, &made.extracted, &made.indexes, &config, &platform(settings)?)?;
     progress.event(Event::Installed { digest: *digest });
     Ok(())

@@ -21,7 +21,7 @@ use super::children::{Children, end_all};
 use super::exit;
 use super::ground::Ground;
 use super::helper::Lines;
-use super::lock::{LockError, Locked, publish, take_place};
+use super::lock::{LockError, Locked, publish, remove_unfinished, take_place};
 use super::machine::{self, Action, Helper, Input, Machine, Millis};
 use super::relay::Stream;
 use super::server::Server;
@@ -53,6 +53,7 @@ pub fn run(settings: &Settings, environment: &Environment) -> i32 {
             };
         }
     };
+    remove_unfinished(&layout);
     match Supervisor::new(settings, environment, layout, own_mask, lock) {
         Ok(mut supervisor) => supervisor.run(),
         Err(error) => {
@@ -80,6 +81,8 @@ struct Supervisor<'a> {
     helper: Option<HelperPipe>,
     generation: String,
     leave: Option<i32>,
+    /// Whether commands find this supervisor.
+    is_published: bool,
 }
 
 /// The output of the helper that runs.
@@ -118,7 +121,6 @@ impl<'a> Supervisor<'a> {
         let timer =
             TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
         let server = Server::bind(&random_name())?;
-        publish(&layout, &server.control_address());
         let milliseconds = |duration: Duration| Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX);
         let config = machine::Config {
             trial_timeout: milliseconds(settings.trial_timeout),
@@ -130,7 +132,7 @@ impl<'a> Supervisor<'a> {
             has_target: settings.target.is_some(),
         };
         let jitter = (RandomState::new().build_hasher().finish() % 201).saturating_add(900);
-        Ok(Self {
+        let mut supervisor = Self {
             settings,
             environment,
             binary: std::env::current_exe()?,
@@ -153,7 +155,21 @@ impl<'a> Supervisor<'a> {
             helper: None,
             generation: String::new(),
             leave: None,
-        })
+            is_published: false,
+        };
+        if let Err(error) = supervisor.publish() {
+            tracing::warn!(
+                event = "not_published",
+                "commands outside the application can't reach this supervisor yet: {error}"
+            );
+        }
+        Ok(supervisor)
+    }
+
+    fn publish(&mut self) -> io::Result<()> {
+        publish(&self.ground.layout, &self.server.control_address())?;
+        self.is_published = true;
+        Ok(())
     }
 
     fn now(&self) -> Millis {
@@ -266,6 +282,10 @@ impl<'a> Supervisor<'a> {
         let actions = self.machine.on(now, input, &mut self.ground);
         for action in actions {
             self.perform(action);
+        }
+        if !self.is_published {
+            // The disk was full or failed; it may be better by now. What kept it was told once.
+            let _ = self.publish();
         }
     }
 

@@ -3,4 +3,6 @@
 
 mod pulls;
 
+mod updates;
+
 mod supervisor;
