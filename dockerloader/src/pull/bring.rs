@@ -12,9 +12,9 @@ use crate::launch::Launch;
 use crate::layout::Layout;
 use crate::limits::Limits;
 use crate::lock::StoreLock;
-use crate::manifest::{Descriptor, Platform};
+use crate::manifest::{self, Descriptor, Platform};
 use crate::progress::{Event, Progress};
-use crate::registry::Client;
+use crate::registry::{self, Client};
 use crate::remedy::Remedy;
 use crate::tree;
 use crate::volume::{self, Method, spare};
@@ -186,14 +186,17 @@ impl Pull<'_> {
         if !blobs.has(&content.image.config.digest, content.image.config.size) {
             downloader.fetch(&content.image.config).await?;
         }
-        let config = content.config(blobs, &self.limits).inspect_err(|error| {
-            if let Error::Blob(blobs::Error::Corrupt { digest, .. }) = error {
+        let config = content.config(blobs, &self.limits).map_err(|error| match error {
+            Error::Manifest(source) => self.refuse(source),
+            Error::Blob(blobs::Error::Corrupt { digest, .. }) => {
                 // It is fetched again.
-                let _ = blobs.remove(digest);
+                let _ = blobs.remove(&digest);
+                error
             }
+            other => other,
         })?;
         if !by_index {
-            config.check_platform(&self.platform).map_err(Error::Manifest)?;
+            config.check_platform(&self.platform).map_err(|source| self.refuse(source))?;
         }
         let (progress, lock) = (Arc::clone(self.progress), Arc::clone(&self.lock));
         let job = extract::Job::new(self.layout, content, &config, self.limits, progress, lock)?;
@@ -216,6 +219,11 @@ impl Pull<'_> {
         tracing::info!(event = "installed", digest = %content.digest, "version {}: {made}", content.digest.short());
         self.progress.event(Event::Made { digest: content.digest, made });
         Ok(launch)
+    }
+
+    /// The error of a config that can't be used: whose it is.
+    fn refuse(&self, source: manifest::Error) -> Error {
+        registry::Error::Manifest { reference: self.request.reference.to_string(), source }.into()
     }
 
     /// What the tree begins as.

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use fixtures::image::{BuiltImage, Compression, Image, Layer, noise};
 use fixtures::registry::Registry;
+use tests::group::Group;
 use tests::process::status_field;
 use tests::programs::built;
 use tests::supervised::Stage;
-
-use crate::group::Group;
 
 /// Bytes that a pull has with everything in them, page cache included.
 pub(crate) const ALLOWED: u64 = 64 << 20;
