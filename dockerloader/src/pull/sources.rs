@@ -119,7 +119,7 @@ fn seal(layout: &Layout, digest: &Digest) -> Option<Seal> {
 /// Bytes of a layer's index, if that and the layer's blob are there.
 pub(super) fn index_bytes(layout: &Layout, blobs: &Blobs, layer: &Descriptor) -> Option<u64> {
     let index = std::fs::symlink_metadata(layout.layer_index(&layer.digest)).ok()?;
-    (index.is_file() && blobs.has(&layer.digest, layer.size)).then(|| index.len())
+    (index.is_file() && blobs.has(&layer.digest, layer.size)).then_some(index.len())
 }
 
 /// What the layer with this blob does to a tree, if it is on disk as this process would find it by reading the blob.
