@@ -73,6 +73,11 @@ impl Layout {
         self.root.join("supervisor.lock")
     }
 
+    /// `reserve`: room for the files of the state, should the disk be full.
+    pub fn reserve(&self) -> PathBuf {
+        self.root.join("reserve")
+    }
+
     /// `storage/v1`.
     pub fn storage(&self) -> PathBuf {
         self.root.join("storage/v1")

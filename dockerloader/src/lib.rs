@@ -36,6 +36,8 @@ pub mod clock;
 
 pub mod disk;
 
+pub mod reserve;
+
 pub mod launch;
 
 pub mod volume;

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::{Context, live, output, slots};
+use crate::blobs::space;
 use crate::clock;
 use crate::control::{Reply, Request};
 use crate::digest::Digest;
@@ -51,6 +52,7 @@ pub(super) fn run(context: &Context, all: bool, dry_run: bool, json: bool) -> Re
         (plan.deletes, plan.spare, [listing.findings, plan.findings].concat())
     } else {
         let report = gc::collect(&lock, &RealDisk, layout, &keep, &rejected, spare)?;
+        space::keep_reserve(layout);
         (report.deleted, report.spare, report.findings)
     };
     let deleted = deleted.iter().map(|delete| name(context, delete)).collect();

@@ -26,8 +26,10 @@ pub(super) fn installed(layout: &Layout, digest: &Digest) -> Option<Launch> {
 
 /// Removes what earlier extractions and removals left. The caller holds the store's lock.
 pub(super) fn remove_leftovers(layout: &Layout) -> Result<(), Error> {
-    overlay::remove_leftovers(layout)?;
     let folder = layout.extracted();
+    // The spare tree is no leftover.
+    spare::recover(&RealDisk, layout).map_err(Error::io("rename the spare tree in", folder.clone()))?;
+    overlay::remove_leftovers(layout)?;
     RealDisk.create_directories(&folder).map_err(Error::io("make", folder.clone()))?;
     for name in RealDisk.list(&folder).map_err(Error::io("list", folder.clone()))? {
         let bytes = name.as_encoded_bytes();
@@ -95,7 +97,9 @@ impl Temporary {
 
     /// The spare tree, which is the spare one again if nothing comes of it.
     pub(super) fn from_spare(layout: &Layout, digest: &Digest, of: &Digest) -> Result<Self, Error> {
-        let mut taken = Self::at(layout, digest, |path| spare::take(&RealDisk, layout, of, path))?;
+        remove(&layout.extracted().join(format!("tmp-{digest}")))?;
+        let make = |path: &Path| spare::take(&RealDisk, layout, of, path);
+        let mut taken = Self::at_path(spare::taken(layout, of), make)?;
         taken.spare = Some(layout.spare(of));
         Ok(taken)
     }
@@ -110,7 +114,10 @@ impl Temporary {
         digest: &Digest,
         make: impl FnOnce(&Path) -> std::io::Result<()>,
     ) -> Result<Self, Error> {
-        let path = layout.extracted().join(format!("tmp-{digest}"));
+        Self::at_path(layout.extracted().join(format!("tmp-{digest}")), make)
+    }
+
+    fn at_path(path: PathBuf, make: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<Self, Error> {
         remove(&path)?;
         make(&path).map_err(Error::io("make", path.clone()))?;
         Ok(Self { path, installed: false, spare: None, draft: None })

@@ -139,6 +139,7 @@ pub async fn pull(
     let launch = match install::installed(layout, &version) {
         Some(launch) => launch,
         None => {
+            space::keep_reserve(layout);
             let failure = memory.resolved.failure.take();
             let had_failed = failure.is_some();
             let free = space::free(&layout.storage()).map_err(Error::io("look at", layout.storage()))?;
