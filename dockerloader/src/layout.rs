@@ -143,6 +143,21 @@ impl Layout {
         self.storage().join("volume.json")
     }
 
+    /// `storage/v1/health.json`: what the last look at each version came to.
+    pub fn health(&self) -> PathBuf {
+        self.storage().join("health.json")
+    }
+
+    /// `storage/v1/quarantine`: what was damaged and has been replaced.
+    pub fn quarantine(&self) -> PathBuf {
+        self.storage().join("quarantine")
+    }
+
+    /// `stopped`: there from an orderly end of the supervisor to its next start.
+    pub fn stopped(&self) -> PathBuf {
+        self.root.join("stopped")
+    }
+
     /// `supervisor.json`: the live supervisor's process id and control address.
     pub fn supervisor_address(&self) -> PathBuf {
         self.root.join("supervisor.json")

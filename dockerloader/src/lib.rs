@@ -38,6 +38,8 @@ pub mod disk;
 
 pub mod reserve;
 
+pub mod health;
+
 pub mod launch;
 
 pub mod volume;
@@ -81,6 +83,9 @@ pub mod pull;
 
 #[cfg(feature = "loader")]
 pub mod gc;
+
+#[cfg(feature = "loader")]
+pub mod heal;
 
 #[deny(
     clippy::unwrap_used,

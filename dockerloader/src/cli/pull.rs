@@ -161,11 +161,6 @@ fn text(answer: &Answer) -> String {
     }
 }
 
-/// `pull --repair`.
-pub(super) fn repair(context: &Context, json: bool) -> Result<Exit, Failure> {
-    repair::run(context, json, Arc::new(Display::new(json)))
-}
-
 /// `restore`.
 pub(super) fn restore(context: &Context, digest: Digest, offline: bool, json: bool) -> Result<Exit, Failure> {
     repair::restore(context, digest, offline, json, &(Arc::new(Display::new(json)) as Arc<dyn Progress>))

@@ -117,6 +117,7 @@ impl Job {
                 seal: sealed.seal.clone(),
                 stamps: sealed.stamps.clone(),
                 frozen: sealed.stamps.is_none(),
+                scope: tree::Scope::All,
             })
         };
         self.update = match plan {
@@ -130,6 +131,14 @@ impl Job {
                 base.map(|base| Start { base, contents, read_all })
             }
         };
+        self
+    }
+}
+
+impl Job {
+    /// Puts right what `base` says, in place: all layers are read, and of them is written what the tree has no longer.
+    pub(super) fn mending(mut self, base: tree::Base) -> Self {
+        self.update = Some(Start { base, contents: None, read_all: true });
         self
     }
 }

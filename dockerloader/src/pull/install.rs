@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
 use crate::disk::{self, Disk as _, Kind, RealDisk};
+use crate::health;
 use crate::launch::Launch;
 use crate::layout::{Layout, Slot};
 use crate::manifest::{ImageConfig, Platform};
+use crate::status::Condition;
 use crate::tree::{self, Depth, Extracted, LayerIndex, Problem, Seal};
 use crate::volume::overlay::{self, Draft, View};
 use crate::volume::{Method, spare, subvolume};
@@ -16,6 +18,10 @@ use super::{Error, program};
 /// How a version that is completely on disk is started; `None` when its tree, seal or launch file is missing or damaged.
 /// Files that were added to the tree by whoever ran it don't count; contents are not read.
 pub(super) fn installed(layout: &Layout, digest: &Digest) -> Option<Launch> {
+    // Contents that are damaged may have the size and the times that they should have.
+    if health::is_damaged(&RealDisk, layout, digest) {
+        return None;
+    }
     let launch = Launch::read(&RealDisk, layout, digest).ok()??;
     let seal = Seal::parse(RealDisk.read(&layout.seal(digest), Seal::MAX_BYTES).ok()?).ok()?;
     // A version that is not mounted is looked at all the same; one that can't be is made anew.
@@ -182,6 +188,7 @@ impl Temporary {
         if let Some(draft) = self.draft.take() {
             self.installed = true;
             draft.freeze(&extracted.seal)?;
+            note_health(layout, digest)?;
             return Ok(launch);
         }
         let tree = layout.tree(digest);
@@ -201,8 +208,29 @@ impl Temporary {
             }
         }
         overlay::forget(layout, digest)?;
+        note_health(layout, digest)?;
         Ok(launch)
     }
+}
+
+/// A version that was damaged is whole again.
+fn note_health(layout: &Layout, digest: &Digest) -> Result<(), Error> {
+    if !health::is_damaged(&RealDisk, layout, digest) {
+        return Ok(());
+    }
+    let noted = health::note(layout, digest, Condition::Repaired, "made anew from its layers");
+    noted.map_err(Error::io("write", layout.health()))
+}
+
+/// Writes how a version is started.
+pub(super) fn write_launch(layout: &Layout, digest: &Digest, launch: &Launch) -> Result<(), Error> {
+    let path = layout.launch(digest);
+    let text = serde_json::to_vec(launch)
+        .map_err(|error| Error::io("write", path.clone())(std::io::Error::other(error)))?;
+    RealDisk
+        .create_directories(&layout.launches())
+        .and_then(|()| disk::replace_file(&RealDisk, &path, &text))
+        .map_err(Error::io("write", path))
 }
 
 /// Puts a version into the slot `entrypoint-attempt`; nothing is done when it is there.

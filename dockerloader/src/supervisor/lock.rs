@@ -1,11 +1,11 @@
-//! One supervisor a data directory (I7): a lock that vanishes with the process, however it dies, and the address beside it.
+//! One supervisor a data directory (I7): a lock that vanishes with the process, however it dies.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::disk::{Disk as _, RealDisk, replace_file};
+use crate::disk::{Disk as _, RealDisk};
 use crate::layout::Layout;
 
 /// Why the place could not be taken.
@@ -91,18 +91,6 @@ fn lock(file: File, path: &Path) -> Result<File, LockError> {
 fn is_out_of_reach(error: &io::Error) -> bool {
     use io::ErrorKind::{NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     matches!(error.kind(), NotFound | PermissionDenied | ReadOnlyFilesystem | StorageFull | QuotaExceeded)
-}
-
-/// Writes where the supervisor can be reached, for commands that are not its children.
-pub(super) fn publish(layout: &Layout, control: &str) {
-    let address = serde_json::json!({ "pid": std::process::id(), "control": control });
-    if let Err(error) = replace_file(&RealDisk, &layout.supervisor_address(), address.to_string().as_bytes())
-    {
-        tracing::warn!(
-            event = "not_published",
-            "commands outside the application can't reach this supervisor: {error}"
-        );
-    }
 }
 
 #[cfg(test)]
