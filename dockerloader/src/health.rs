@@ -37,8 +37,9 @@ pub fn is_damaged(disk: &(impl Disk + ?Sized), layout: &Layout, version: &Digest
 pub fn note(layout: &Layout, version: &Digest, condition: Condition, detail: &str) -> io::Result<()> {
     let mut all = read(&RealDisk, layout);
     let before = all.iter().position(|health| health.digest == *version).map(|at| all.remove(at));
-    let same = before.is_some_and(|before| before.condition == condition && before.detail == detail);
-    if same && condition == Condition::Intact {
+    // That it was repaired is worth knowing for longer than until the next look.
+    let known = before.is_some_and(|before| before.condition != Condition::Damaged);
+    if known && condition == Condition::Intact {
         return Ok(());
     }
     all.push(Health { digest: *version, condition, at: clock::unix_seconds(), detail: detail.to_owned() });

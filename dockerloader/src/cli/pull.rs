@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::progress::{self, Display};
-use super::{Context, repair, slots};
+use super::{Context, gc, repair, slots};
 use crate::clock;
 use crate::digest::Digest;
 use crate::progress::Progress;
@@ -58,7 +58,12 @@ fn bring(context: &Context, stage: bool, again: bool, progress: Arc<dyn Progress
     let reference = target(context)?;
     let method = context.settings.tree_method;
     let request = Request { reference, stage, current, rejected, again, method, wait: PATIENCE };
-    execute(context, &request, progress)
+    match execute(context, &request, Arc::clone(&progress)) {
+        Err(Error::Pull(error)) if error.is_full() && gc::make_room(context) => {
+            execute(context, &request, progress)
+        }
+        brought => brought,
+    }
 }
 
 /// Runs one pull to its end.

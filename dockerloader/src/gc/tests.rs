@@ -138,7 +138,7 @@ fn a_version_loses_what_makes_it_usable_first() {
         &BTreeSet::new(),
         true,
         &present(
-            "quarantine:x blobs:1 indexes:1 images:a writes:a extracted:a stacks:a stamps:a seals:a launch:a",
+            "quarantine:old blobs:1 indexes:1 images:a writes:a extracted:a stacks:a stamps:a seals:a launch:a",
         ),
         &References::new(),
         None,

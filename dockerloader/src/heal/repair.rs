@@ -1,5 +1,7 @@
 //! Putting right what an inspection found: blobs first, then the seal, then the tree, then the launch file.
 
+use std::collections::BTreeSet;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -166,13 +168,9 @@ impl Repair<'_> {
         }
         let mut done = !store_damaged || self.options.reference.is_some();
         if self.is_tree_concerned(&found) {
-            if self.options.is_idle {
-                self.repair_tree(found, &lock, &mut quarantine)?;
-            } else {
-                done = false;
-            }
-        } else if found.is_part_damaged(Part::Launch) {
-            self.write_launch()?;
+            done &= self.repair_tree(&found, &lock, &mut quarantine)?;
+        } else {
+            self.write_launch_if_damaged(&found)?;
         }
         if !done && store_damaged && self.options.reference.is_none() {
             // Said by the first blob that is not there.
@@ -224,17 +222,18 @@ impl Repair<'_> {
         Ok(())
     }
 
+    /// `false` when a tree would have to be changed that somebody runs in.
     fn repair_tree(
         &mut self,
-        found: Inspection,
+        found: &Inspection,
         lock: &Arc<StoreLock>,
         quarantine: &mut Quarantine,
-    ) -> Result<(), Error> {
-        match self.try_tree(&found, lock, quarantine) {
+    ) -> Result<bool, Error> {
+        match self.try_tree(found, lock, quarantine) {
             // A blob that was not looked at is damaged as well, and removed by now; or one is missing.
             Err(error) if error.remedy() == Remedy::Corrupt && self.options.reference.is_some() => {
                 self.fetch()?;
-                self.try_tree(&found, lock, quarantine)
+                self.try_tree(found, lock, quarantine)
             }
             done => done,
         }
@@ -245,48 +244,50 @@ impl Repair<'_> {
         found: &Inspection,
         lock: &Arc<StoreLock>,
         quarantine: &mut Quarantine,
-    ) -> Result<(), Error> {
-        let is_stack = matches!(RealDisk.kind(&self.layout.stack(self.version)), Ok(Some(_)));
-        if is_stack || found.is_part_damaged(Part::Tree) {
-            // Frozen directories are never written to: the version becomes a plain tree.
-            return pull::restore_locked(self.version, self.settings, self.layout, lock, self.progress);
-        }
-        let extent = Extent { tree: Depth::Full, store: false };
-        let again;
-        let found = if found.is_part_damaged(Part::Seal) {
+    ) -> Result<bool, Error> {
+        let resealed = if found.is_part_damaged(Part::Seal) {
             self.keep(quarantine, &self.layout.seal(self.version))?;
             pull::reseal(self.version, self.layout, lock, self.progress)?;
-            again = inspect(self.layout, self.version, extent, self.settings);
-            &again
+            let extent = Extent { tree: Depth::Full, store: false };
+            Some(inspect(self.layout, self.version, extent, self.settings))
         } else {
-            found
+            None
         };
-        let Some(seal) = &found.seal else { return Ok(()) };
+        let found = resealed.as_ref().unwrap_or(found);
+        let paths = self.paths(found);
+        let is_lost = found.is_part_damaged(Part::Tree);
+        if paths.is_empty() && !is_lost {
+            return self.write_launch_if_damaged(found).map(|()| true);
+        }
+        if !self.options.is_idle {
+            return Ok(false);
+        }
+        let is_stack = matches!(RealDisk.kind(&self.layout.stack(self.version)), Ok(Some(_)));
+        match &found.seal {
+            Some(seal) if !is_stack && !is_lost => {
+                let tree = self.layout.tree(self.version);
+                for path in &paths {
+                    let path = tree.join(std::ffi::OsStr::from_bytes(path));
+                    if is_replaced(&path) {
+                        self.keep(quarantine, &path)?;
+                    }
+                }
+                let (version, settings, layout) = (self.version, self.settings, self.layout);
+                let sealed = (seal, found.stamps.as_ref());
+                pull::mend(version, sealed, paths, settings, layout, lock, self.progress)?;
+            }
+            // Frozen directories are never written to: the version becomes a plain tree.
+            _ => pull::restore_locked(self.version, self.settings, self.layout, lock, self.progress)?,
+        }
+        self.check().map(|()| true)
+    }
+
+    fn paths(&self, found: &Inspection) -> BTreeSet<Vec<u8>> {
         let mut paths = found.damaged.clone();
         if self.options.everything {
             paths.extend(found.written.iter().cloned());
         }
-        if paths.is_empty() {
-            return if found.is_part_damaged(Part::Launch) { self.write_launch() } else { Ok(()) };
-        }
-        let tree = self.layout.tree(self.version);
-        for path in &paths {
-            use std::os::unix::ffi::OsStrExt as _;
-            let path = tree.join(std::ffi::OsStr::from_bytes(path));
-            if is_replaced(&path) {
-                self.keep(quarantine, &path)?;
-            }
-        }
-        pull::mend(
-            self.version,
-            (seal, found.stamps.as_ref()),
-            paths,
-            self.settings,
-            self.layout,
-            lock,
-            self.progress,
-        )?;
-        self.check()
+        paths
     }
 
     /// Nothing is called repaired that is not.
@@ -300,8 +301,11 @@ impl Repair<'_> {
         Ok(())
     }
 
-    fn write_launch(&self) -> Result<(), Error> {
-        pull::write_launch(self.version, self.settings, self.layout)
+    fn write_launch_if_damaged(&self, found: &Inspection) -> Result<(), Error> {
+        if found.is_part_damaged(Part::Launch) {
+            pull::write_launch(self.version, self.settings, self.layout)?;
+        }
+        Ok(())
     }
 }
 

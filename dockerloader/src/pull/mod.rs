@@ -21,6 +21,8 @@ mod sources;
 
 mod donor;
 
+mod budget;
+
 mod bring;
 
 mod known;
