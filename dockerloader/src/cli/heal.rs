@@ -29,6 +29,8 @@ const LISTED: usize = 20;
 pub(super) struct Wish<'w> {
     pub(super) full: bool,
     pub(super) offline: bool,
+    /// By the name `pull --repair`.
+    pub(super) is_pull: bool,
     pub(super) supervised: Option<Supervised>,
     pub(super) prefix: Option<&'w DigestPrefix>,
     pub(super) json: bool,
@@ -58,6 +60,16 @@ struct Answer {
 struct Line<'l> {
     #[serde(flatten)]
     report: &'l Report,
+    /// Of a repaired version: `blobs` or `registry`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'static str>,
+}
+
+impl<'l> Line<'l> {
+    fn new(report: &'l Report) -> Self {
+        let from = if report.fetched { "registry" } else { "blobs" };
+        Self { report, from: (report.condition == Condition::Repaired).then_some(from) }
+    }
 }
 
 pub(super) fn run(context: &Context, wish: Wish<'_>) -> Result<Exit, Failure> {
@@ -79,19 +91,23 @@ pub(super) fn run(context: &Context, wish: Wish<'_>) -> Result<Exit, Failure> {
             let report =
                 heal::heal(&context.layout, version, &options, &context.settings.registry, &progress);
             if wish.json {
-                progress::json(&Line { report: &report });
+                progress::json(&Line::new(&report));
             }
             report
         })
         .collect();
-    let answer = answer(&reports);
+    let mut answer = answer(&reports);
+    if wish.is_pull && answer.outcome == "intact" {
+        // What this command has always said.
+        answer.outcome = "up_to_date";
+    }
     if wish.json {
         progress::json(&answer);
     } else {
         output::print(&text(&reports))?;
     }
     Ok(match answer.outcome {
-        "intact" | "repaired" => Exit::Success,
+        "intact" | "up_to_date" | "repaired" => Exit::Success,
         _ => answer.remedy.map_or(Exit::Failed, Exit::from),
     })
 }

@@ -105,14 +105,14 @@ fn perform(command: Option<Command>, context: &Context) -> Result<i32, Failure> 
         Some(Command::Man { directory }) => documents::manual(&directory)?,
         Some(Command::Verify { full, repair: true, offline, supervised, digest, json }) => {
             let prefix = digest.as_ref();
-            heal::run(context, heal::Wish { full, offline, supervised, prefix, json })?
+            heal::run(context, heal::Wish { full, offline, is_pull: false, supervised, prefix, json })?
         }
         Some(Command::Verify { full, digest, json, .. }) => {
             verify::run(context, full, digest.as_ref(), json)?
         }
         Some(Command::Pull { repair: true, json, .. }) => heal::run(
             context,
-            heal::Wish { full: true, offline: false, supervised: None, prefix: None, json },
+            heal::Wish { full: true, offline: false, is_pull: true, supervised: None, prefix: None, json },
         )?,
         Some(Command::Pull { stage, again, json, .. }) => pull::run(context, stage, again || !json, json)?,
         Some(Command::Restore { digest, offline, json }) => pull::restore(context, digest, offline, json)?,

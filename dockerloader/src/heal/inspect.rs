@@ -59,6 +59,8 @@ pub struct Inspection {
     pub written: BTreeSet<Vec<u8>>,
     /// Blobs that are there with wrong bytes.
     pub(super) corrupt: Vec<Digest>,
+    /// The seal may not be read.
+    pub(super) unreadable: bool,
     /// The manifest is there and damaged.
     pub(super) bad_manifest: bool,
     pub(super) seal: Option<Seal>,
@@ -148,8 +150,10 @@ fn tree(layout: &Layout, version: &Digest, depth: tree::Depth, found: &mut Inspe
         return found.add(Part::Tree, version.to_string(), "its tree is missing");
     }
     let path = layout.seal(version);
-    let seal = RealDisk
-        .read(&path, Seal::MAX_BYTES)
+    let read = RealDisk.read(&path, Seal::MAX_BYTES);
+    // Of another user: that says nothing of what it is.
+    found.unreadable = matches!(&read, Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied);
+    let seal = read
         .map_err(|error| error.to_string())
         .and_then(|bytes| Seal::parse(bytes).map_err(|error| error.to_string()));
     let seal = match seal {

@@ -56,7 +56,8 @@ pub struct Report {
     pub fetched: bool,
     /// Whether it can be run as it is.
     pub runnable: bool,
-    /// Neither its seal nor its manifest is there: nothing can be said of it, and it may be the work of another program.
+    /// Neither its seal nor its manifest is there, or they may not be read: nothing can be said of it, and it may be the work of another
+    /// program.
     pub unknown: bool,
     /// Why it is still damaged.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,14 +84,18 @@ pub fn heal(
         quarantined: 0,
         fetched: false,
         runnable: found.is_runnable(),
-        unknown: found.is_part_damaged(Part::Seal)
-            && !matches!(RealDisk.kind(&layout.image(version)), Ok(Some(_))),
+        unknown: found.unreadable
+            || (found.is_part_damaged(Part::Seal)
+                && !matches!(RealDisk.kind(&layout.image(version)), Ok(Some(_)))),
         findings: found.findings.clone(),
         error: None,
         remedy: None,
     };
     let to_do = found.is_damaged() || (options.everything && !found.written.is_empty());
-    if to_do {
+    if report.unknown {
+        report.condition = Condition::Damaged;
+        report.error = Some("nothing can be said of it without its seal and its manifest".to_owned());
+    } else if to_do {
         tell_damage(version, &found, options);
         let mut repair = Repair { layout, version, options, settings, progress, report: &mut report };
         match if options.repair { repair.run(found) } else { Ok(false) } {
@@ -118,7 +123,10 @@ pub fn heal(
         None => in_short(&report.findings),
     };
     let is_known = options.extent.tree == Depth::Full || report.condition != Condition::Intact;
-    if is_known && let Err(error) = health::note(layout, version, report.condition, &detail) {
+    if is_known
+        && !report.unknown
+        && let Err(error) = health::note(layout, version, report.condition, &detail)
+    {
         tracing::warn!(
             event = "health_not_noted",
             "what was found of {version} can't be remembered: {error}"

@@ -91,7 +91,7 @@ mod tests {
             // Whole: twice its size, and three quarters of that.
             ((400, 2), vec![layer(300), layer(100)], history, true, (400 + 600, 6 + 12)),
             // Never less than what is sure.
-            ((400, 2), vec![layer(300), layer(100)], small, true, (700, 6 + 2)),
+            ((400, 2), vec![layer(300), layer(100)], small, true, (700, 6 + 1)),
             // The version before was mostly zeros; this one need not be.
             ((400, 2), vec![layer(400)], bomb, true, (400 + 900, 6 + 1)),
             // A layer that was extracted before is known.

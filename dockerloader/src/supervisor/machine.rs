@@ -479,6 +479,8 @@ impl Machine {
         actions: &mut Vec<Action>,
     ) {
         let digest = version.digest;
+        // It may be about to change the tree of this very version, which was idle when it began.
+        self.put_look_off(actions);
         if let Some(depth) = self.doubts.about(&digest) {
             self.verify_first(now, digest, depth, Why::Doubt, actions);
             return;

@@ -39,6 +39,8 @@ impl Seen {
         let broken = self.stamped || self.executable;
         let is_damage = match self.problem {
             Problem::Extra => return Cause::Added,
+            // What may not be read says nothing of what it is: `EPERM`, `EACCES`.
+            Problem::Unreadable(1 | 13) => false,
             // An image's files are needed: whoever removes them for good is updated to have them again anyway.
             Problem::Missing | Problem::Kind | Problem::Target | Problem::Unreadable(_) => true,
             Problem::Size | Problem::Contents | Problem::Links => broken || self.same_time || self.emptied,
@@ -77,6 +79,7 @@ mod tests {
             (Problem::Kind, "", Damage),
             (Problem::Target, "", Damage),
             (Problem::Unreadable(5), "", Damage),
+            (Problem::Unreadable(13), "sx", Program),
             // A flipped bit, with and without a new time.
             (Problem::Contents, "st", Damage),
             (Problem::Contents, "t", Damage),

@@ -3,14 +3,16 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
-use std::time::SystemTime;
+use std::process::Command;
+use std::time::{Instant, SystemTime};
 
 use fixtures::image::{BuiltImage, Image, Layer, noise};
-use fixtures::registry::Kind;
+use fixtures::registry::{Kind, Registry};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::scene::{GOOD, Scene, good, program};
+use crate::mounts::Mounts;
+use crate::scene::{GOOD, Place, Scene, good, program};
 
 /// What happens to a version's tree.
 type Damage = fn(&Path);
@@ -362,4 +364,121 @@ fn what_can_not_be_repaired_is_said_with_what_would_help() {
     assert_eq!(repaired.code, Some(0), "{}", repaired.all());
     repaired.says(&["repaired, with what the registry has"]);
     assert_whole(&scene.place.tree(&v2), "v2");
+}
+
+/// A scene on an ext4 file system in a file, whose blocks and inodes can be changed behind the kernel's back; `None`, with the reason, where
+/// that can't be made.
+fn on_ext4(scratch: &Path) -> Option<(Scene, Mounts)> {
+    let skip = |why: &str| {
+        eprintln!("skipped: {why}");
+        None
+    };
+    if !nix::unistd::geteuid().is_root() {
+        return skip("a loop mount needs root");
+    }
+    let image = scratch.join("disk");
+    fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
+    let made = Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&image).status();
+    if !made.is_ok_and(|status| status.success()) || Command::new("debugfs").arg("-V").output().is_err() {
+        return skip("mkfs.ext4 and debugfs (e2fsprogs) are missing");
+    }
+    let data = scratch.join("data");
+    fs::create_dir(&data).unwrap();
+    let mounts = Mounts::new(&format!("mount -o loop {} {}", image.display(), data.display()));
+    let place = Place::mounted(&data, &mounts.view(&data));
+    let scene = Scene::with(Registry::start(), place);
+    let words = mounts.wrapper();
+    let scene = scene.wrapped(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    Some((scene.set("DOCKERLOADER_TREE_METHOD", "copy"), mounts))
+}
+
+#[test]
+fn what_the_disk_itself_loses_is_found_although_every_time_is_as_it_was() {
+    // (what debugfs does to the file, whether it is seen before the start)
+    for (row, request, before) in [
+        // As after a loss of power: the inode was written, its data and its size were not.
+        ("a file of 0 bytes", "set_inode_field FILE size 0", true),
+        ("a wrong mode", "set_inode_field FILE mode 0100600", true),
+        ("a wrong owner", "set_inode_field FILE uid 4321", true),
+        ("zeros in the place of a block", "zap_block -f FILE 2", false),
+        ("flipped bits", "zap_block -f FILE -o 100 -l 1 -p 85 1", false),
+    ] {
+        let scratch = tempfile::tempdir().unwrap();
+        let Some((scene, mounts)) = on_ext4(scratch.path()) else { return };
+        let (v1, v2) = (version("v1"), version("v2"));
+        scene.install(&v1);
+        let root = scene.place.root();
+        fs::rename(root.join("entrypoint"), root.join("entrypoint-previous")).unwrap();
+        scene.install(&v2);
+        let mut supervisor = scene.start();
+        supervisor.line("ready v2");
+        supervisor.signal(Signal::SIGKILL);
+        supervisor.wait();
+        lose_power(&scene);
+        scene.registry.go_away();
+        let (data, image) = (scratch.path().join("data"), scratch.path().join("disk"));
+        mounts.run(&format!("umount {}", data.display()));
+        let file = format!("/dockerloader/storage/v1/extracted/{}/lib/one.so", v2.digest);
+        let done = Command::new("debugfs")
+            .args(["-w", "-R", &request.replace("FILE", &file)])
+            .arg(&image)
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{row}: {done:?}");
+        mounts.run(&format!("mount -o loop {} {}", image.display(), data.display()));
+        let mut supervisor = scene.start();
+        supervisor.event("unclean_stop");
+        if before {
+            supervisor.event("repaired");
+            assert_eq!(supervisor.starts(""), 0, "{row}");
+        } else {
+            supervisor.line("ready v2");
+            supervisor.event("mend");
+            supervisor.event("repaired");
+        }
+        supervisor.line("ready v2");
+        assert_whole(&scene.place.tree(&v2.digest), "v2");
+        assert_eq!(scene.place.slots(), [Some(v2.digest), Some(v1.digest), None, None], "{row}");
+        supervisor.stop();
+        mounts.run(&format!("umount {}", data.display()));
+    }
+}
+
+/// Prints how long a start is held up. Not a test of anything: `--run-ignored only`, on a quiet machine.
+#[test]
+#[ignore = "a measurement"]
+fn how_long_a_look_holds_up_a_start() {
+    let mut layer = Layer::new();
+    for number in 0..60_000_u32 {
+        let path = format!("lib/{:03}/{number}.txt", number % 600);
+        layer = layer.file(&path, 0o644, &noise(u64::from(number), 2_000));
+    }
+    let image = Image::with_entrypoint(program("v1", GOOD).as_bytes()).layer(layer).build();
+    let scene = Scene::new().set("DOCKERLOADER_TREE_METHOD", "copy");
+    scene.install(&image);
+    let tree = scene.place.tree(&image.digest);
+    let mut supervisor = scene.start();
+    supervisor.line("ready v1");
+    drop(supervisor);
+    scene.registry.go_away();
+    let start = |row: &str| {
+        let begin = Instant::now();
+        let mut supervisor = scene.start();
+        supervisor.line("start v1");
+        println!("{row}: {} ms", begin.elapsed().as_millis());
+        supervisor
+    };
+    start("after a kill").stop();
+    start("after an orderly end").signal(Signal::SIGKILL);
+    lose_power(&scene);
+    start("after a loss of power, intact").signal(Signal::SIGKILL);
+    lose_power(&scene);
+    fs::write(tree.join("lib/007/7.txt"), b"").unwrap();
+    start("after a loss of power, one file of 0 bytes").signal(Signal::SIGKILL);
+    lose_power(&scene);
+    let path = scene.place.root().join("supervisor.json");
+    let mut session: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    session["settled"] = serde_json::json!([]);
+    fs::write(&path, session.to_string()).unwrap();
+    start("after a loss of power in the session that it came in: all is read").stop();
 }

@@ -19,15 +19,19 @@ impl Machine {
         actions.push(Action::StartHelper(helper));
     }
 
-    /// Starts what is wanted, one at a time; a look at the registry before a clean-up.
-    pub(super) fn start_helpers(&mut self, now: Millis, actions: &mut Vec<Action>) {
-        // A look at everything gives way, and begins anew after that.
-        if let Some(Helper::VerifyAll(depth)) = self.helper
-            && (self.check_wanted || self.clean_up_wanted || !self.waiting.is_empty())
-        {
+    /// A look at everything gives way, and begins anew after that.
+    pub(super) fn put_look_off(&mut self, actions: &mut Vec<Action>) {
+        if let Some(Helper::VerifyAll(depth)) = self.helper {
             self.helper = None;
             self.look_wanted = Some(depth);
             actions.push(Action::StopHelper);
+        }
+    }
+
+    /// Starts what is wanted, one at a time; a look at the registry before a clean-up.
+    pub(super) fn start_helpers(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        if self.check_wanted || self.clean_up_wanted || !self.waiting.is_empty() {
+            self.put_look_off(actions);
         }
         if self.helper.is_some() || matches!(self.phase, Phase::Left | Phase::Stopping { .. }) {
             return;
