@@ -28,6 +28,20 @@ mod demo;
 
 mod bench;
 
+mod hostile;
+
+mod fuzz;
+mod seeded;
+
+mod contained;
+
+mod pid1;
+
+mod crash;
+mod faults;
+mod kill;
+mod soak;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -49,8 +63,25 @@ enum Command {
     Services,
     /// Build the image of the supervisor: FROM scratch, static binary, CA roots, /bin/cli
     Image(images::ImageArguments),
+    /// Break the registry in every way, and see that a pull does what is written down for it
+    Faults(faults::Arguments),
+    /// Enumerate the states that a crash may leave, and recover from each
+    Crash(crash::Arguments),
     /// Measure, and write the figures into docs/benchmarks.md
     Bench(bench::BenchArguments),
+    /// Extract and pull what attacks, as root and as another user, and compare extraction with GNU tar and umoci
+    Hostile(hostile::Arguments),
+    /// Fuzz what reads untrusted bytes: needs cargo-fuzz and a nightly toolchain
+    Fuzz(fuzz::Arguments),
+    /// Extract layers in a process of its own: what `hostile` starts
+    #[command(hide = true)]
+    HostileExtract(hostile::WorkerArguments),
+    /// Prove process 1: children, orphans, exec failures, signals, terminals, stops; as root
+    Pid1(pid1::Arguments),
+    /// Update thousands of times, well and badly, and show that nothing grows; as root
+    Soak(soak::Arguments),
+    /// Kill the real binaries at every system call that touches the store, fail those calls, cut the power; as root
+    Kill(kill::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -59,7 +90,15 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Services => services::hold().map(|()| ExitCode::SUCCESS),
         Command::Image(arguments) => images::build_for_release(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Faults(arguments) => faults::run(&arguments),
+        Command::Crash(arguments) => crash::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Hostile(arguments) => hostile::run(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
+        Command::HostileExtract(arguments) => hostile::work(&arguments),
+        Command::Pid1(arguments) => pid1::run(&arguments),
+        Command::Soak(arguments) => soak::run(&arguments),
+        Command::Kill(arguments) => kill::run(&arguments),
     });
     done.unwrap_or_else(|failure| {
         eprintln!("xtask: {failure}");

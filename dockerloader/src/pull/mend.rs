@@ -120,7 +120,7 @@ pub fn mend(
         scope: Scope::Only(Arc::new(paths)),
     };
     let ready = content.image.layers.iter().map(|layer| layer.descriptor.digest).collect();
-    let made = extract::run(&job.mending(base), &ready, &std::sync::mpsc::channel().1, &tree);
+    let made = extract::run(job.mending(base), &ready, &std::sync::mpsc::channel().1, &tree);
     let made = made.inspect_err(|_| {
         // The error that led here is the one to report.
         let _ = remove_staging(&tree, seal);
@@ -149,7 +149,7 @@ pub fn reseal(
     install::remove_leftovers(layout)?;
     let tree = install::Temporary::new(layout, version, None)?;
     let ready = content.image.layers.iter().map(|layer| layer.descriptor.digest).collect();
-    let made = extract::run(&job, &ready, &std::sync::mpsc::channel().1, tree.path())?;
+    let made = extract::run(job, &ready, &std::sync::mpsc::channel().1, tree.path())?;
     write_seal(layout, version, &made.extracted.seal)?;
     Ok(made.extracted.seal)
 }

@@ -17,11 +17,11 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use nix::unistd::getpid;
 
-use super::children::Children;
+use super::children::{Children, end_all};
 use super::exit;
 use super::ground::Ground;
 use super::helper::Lines;
-use super::lock::{LockError, Locked, take_place};
+use super::lock::{LockError, Locked, remove_unfinished, take_place};
 use super::machine::{self, Action, Helper, Input, Machine, Millis};
 use super::relay::Stream;
 use super::server::Server;
@@ -29,6 +29,7 @@ use super::session::{self, Doubts, Ended, Farewell, Session};
 use super::signals::{self, Course};
 use crate::clock::{self, Instant};
 use crate::config::{Environment, Settings};
+use crate::defect;
 use crate::disk::RealDisk;
 use crate::layout::Layout;
 use crate::slots;
@@ -37,6 +38,7 @@ use crate::tree::Depth;
 
 /// Runs the supervisor until it is told to leave, and returns its exit code.
 pub fn run(settings: &Settings, environment: &Environment) -> i32 {
+    defect::on_panic(end_all);
     // Before anything else, so that no signal is lost.
     let own_mask = match signals::blocked().thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_SETMASK) {
         Ok(mask) => mask,
@@ -56,6 +58,7 @@ pub fn run(settings: &Settings, environment: &Environment) -> i32 {
             };
         }
     };
+    remove_unfinished(&layout);
     match Supervisor::new(settings, environment, layout, own_mask, lock) {
         Ok(mut supervisor) => supervisor.run(),
         Err(error) => {
@@ -84,6 +87,8 @@ struct Supervisor<'a> {
     generation: String,
     leave: Option<i32>,
     session: Session,
+    /// Whether commands find this supervisor.
+    is_published: bool,
 }
 
 /// The output of the helper that runs.
@@ -91,6 +96,8 @@ struct HelperPipe {
     helper: Helper,
     output: Option<OwnedFd>,
     lines: Lines,
+    /// The kernel's count of processes killed for memory when it started.
+    kills_before: u64,
 }
 
 /// Something to poll, and what it is.
@@ -133,8 +140,8 @@ impl<'a> Supervisor<'a> {
             doubts,
             look_after_start,
         };
-        let jitter = 900 + RandomState::new().build_hasher().finish() % 201;
-        Ok(Self {
+        let jitter = (RandomState::new().build_hasher().finish() % 201).saturating_add(900);
+        let mut supervisor = Self {
             settings,
             environment,
             binary: std::env::current_exe()?,
@@ -158,7 +165,21 @@ impl<'a> Supervisor<'a> {
             generation: String::new(),
             leave: None,
             session,
-        })
+            is_published: false,
+        };
+        if let Err(error) = supervisor.publish() {
+            tracing::warn!(
+                event = "not_published",
+                "commands outside the application can't reach this supervisor yet: {error}"
+            );
+        }
+        Ok(supervisor)
+    }
+
+    fn publish(&mut self) -> io::Result<()> {
+        session::publish(&self.ground.layout, &self.session)?;
+        self.is_published = true;
+        Ok(())
     }
 
     fn now(&self) -> Millis {
@@ -177,8 +198,7 @@ impl<'a> Supervisor<'a> {
         while self.leave.is_none() {
             if let Err(error) = self.turn() {
                 tracing::error!(event = "internal", "{error}");
-                self.children.kill_all();
-                self.children.kill_helper();
+                end_all();
                 return exit::INTERNAL;
             }
         }
@@ -200,6 +220,7 @@ impl<'a> Supervisor<'a> {
                     let _ = self.timer.wait();
                     self.armed = None;
                     self.commit_by_file();
+                    self.end_defective_helper();
                     self.input(Input::Tick);
                 }
                 Source::Server => self.serve(),
@@ -214,9 +235,10 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
-    /// Sets the timer to the machine's next deadline; none set means no wake-up.
+    /// Sets the timer to the next deadline of the machine or the helper; none set means no wake-up.
     fn arm(&mut self) -> io::Result<()> {
-        let deadline = self.machine.deadline();
+        let helper = self.helper.as_ref().map(|helper| helper.lines.deadline());
+        let deadline = [self.machine.deadline(), helper].into_iter().flatten().min();
         if deadline == self.armed {
             return Ok(());
         }
@@ -271,6 +293,10 @@ impl<'a> Supervisor<'a> {
         for action in actions {
             self.perform(action);
         }
+        if !self.is_published {
+            // The disk was full or failed; it may be better by now. What kept it was told once.
+            let _ = self.publish();
+        }
     }
 
     fn perform(&mut self, action: Action) {
@@ -299,7 +325,7 @@ impl<'a> Supervisor<'a> {
             Action::Settled => {
                 let named = slots::read(&RealDisk, &self.ground.layout).map(|slots| slots.named());
                 self.session.settled = named.unwrap_or_default();
-                session::publish(&self.ground.layout, &self.session);
+                self.is_published = self.publish().is_ok();
             }
             Action::Leave(code) => {
                 let suspect = self.machine.suspect().cloned();
@@ -362,7 +388,7 @@ fn begin_session(layout: &Layout, control: String) -> (Session, Doubts, Option<D
         }
     };
     let session = Session { pid: std::process::id(), control, boot, settled };
-    session::publish(layout, &session);
+    session::forget_farewell(layout);
     (session, doubts, look_after_start.filter(|_| !named.is_empty()))
 }
 

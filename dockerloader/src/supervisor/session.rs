@@ -154,23 +154,25 @@ pub(super) fn read_farewell(disk: &(impl Disk + ?Sized), layout: &Layout) -> Opt
     serde_json::from_slice::<Farewell>(&bytes).ok().filter(|farewell| farewell.format == FORMAT)
 }
 
-/// A supervisor runs from here on: an end without a word is none in order. Then writes where it can be reached, for commands that are
-/// not its children; the same sync makes both durable.
-pub(super) fn publish(layout: &Layout, session: &Session) {
-    let written = RealDisk.remove_file(&layout.stopped()).and_then(|()| {
-        let bytes = serde_json::to_vec(session).map_err(std::io::Error::other)?;
-        reserve::with_room(&RealDisk, layout, || {
-            disk::replace_file(&RealDisk, &layout.supervisor_address(), &bytes)
-        })
+/// A supervisor runs from here on: an end without a word is none in order. Durable with what is published next.
+pub(super) fn forget_farewell(layout: &Layout) {
+    // On a read-only volume it stays, and nothing on it can be lost.
+    let _ = RealDisk.remove_file(&layout.stopped());
+}
+
+/// Writes where the supervisor can be reached, for commands that are not its children, and what the next one has to know.
+///
+/// # Errors
+/// Those of the disk.
+pub(super) fn publish(layout: &Layout, session: &Session) -> std::io::Result<()> {
+    let bytes = serde_json::to_vec(session).map_err(std::io::Error::other)?;
+    let written = reserve::with_room(&RealDisk, layout, || {
+        disk::replace_file(&RealDisk, &layout.supervisor_address(), &bytes)
     });
-    if let Err(error) = written {
+    written.inspect_err(|_| {
         // That the last farewell is gone has to last all the same.
         let _ = RealDisk.sync_directory(layout.root());
-        tracing::warn!(
-            event = "not_published",
-            "commands outside the application can't reach this supervisor: {error}"
-        );
-    }
+    })
 }
 
 /// The supervisor ends in order. If that can't be written, the next start looks closer, which is all.
@@ -251,7 +253,8 @@ mod tests {
         say_farewell(&layout, &Farewell::new(Some((A, "why".to_owned()))));
         assert_eq!(read_farewell(&RealDisk, &layout).unwrap().suspect, Some((A, "why".to_owned())));
         let session = Session { pid: 7, control: "@x".to_owned(), boot: "1".to_owned(), settled: vec![B] };
-        publish(&layout, &session);
+        forget_farewell(&layout);
+        publish(&layout, &session).unwrap();
         assert_eq!(read_farewell(&RealDisk, &layout), None, "the next end counts");
         assert_eq!(read_session(&RealDisk, &layout), Some(session));
         for torn in [&b""[..], b"{", b"\0\0\0\0", b"[]", b"{}", b"{\"format\":9}"] {

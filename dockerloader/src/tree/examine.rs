@@ -68,13 +68,12 @@ pub fn examine_stacked(tree: &Path, seal: &Seal) -> Vec<Difference> {
     let Some(facts) = Facts::new(seal, None) else { return Vec::new() };
     let root = rustix::fs::open(tree, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok();
     let judge = Judge { root, facts: &facts, stamps: None };
-    let lookup = facts.lookup();
     let differences = verify(tree, seal, Depth::Quick).into_iter().filter_map(|finding| {
         let Finding { path, problem } = finding;
         if problem == Problem::Extra {
             return Some(Difference { path, problem, cause: Cause::Added, executable: false });
         }
-        let record = facts.find(&lookup, &path)?;
+        let record = facts.find(&path, 0)?;
         let problem = match problem {
             // Written to, or only touched.
             Problem::Time if judge.has_contents(record) => return None,
@@ -102,7 +101,7 @@ impl Judge<'_> {
             State::Other if deviation.problem == Problem::Written => return None,
             _ => deviation.problem,
         };
-        let seen = self.seen(record, fact, problem);
+        let seen = self.seen(record, &fact, problem);
         let path = self.facts.path(record).to_vec();
         let executable = seen.executable || !matches!(fact.kind, FactKind::File { .. });
         Some(Difference { path, problem, cause: seen.cause(), executable })

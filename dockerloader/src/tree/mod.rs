@@ -90,6 +90,9 @@ mod examine;
 
 mod error;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
+
 pub use self::base::{Base, Scope};
 pub use self::cause::Cause;
 pub use self::contents::{Contents, NoContents};

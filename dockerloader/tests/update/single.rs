@@ -12,8 +12,8 @@ use dockerloader::tree::{
     verify_stamps,
 };
 
-use crate::builder::Layer;
 use crate::trees::{Ground, Tree, extract};
+use fixtures::archive::Archive as Layer;
 
 fn base(extracted: &Extracted) -> Base {
     Base {
