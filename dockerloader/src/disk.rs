@@ -102,6 +102,7 @@ impl Disk for RealDisk {
     fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         file.write_all(bytes)?;
+        // I2, I6: the name that it gets next never leads to half of it.
         file.sync_all()
     }
 
@@ -143,6 +144,7 @@ impl Disk for RealDisk {
         match std::fs::DirBuilder::new().mode(0o755).create(path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
             Err(error) => Err(error),
+            // I3: what is lost of a directory is lost with all that was made durable in it.
             Ok(()) => path.parent().map_or(Ok(()), |parent| self.sync_directory(parent)),
         }
     }
@@ -184,6 +186,25 @@ pub fn exchange(disk: &(impl Disk + ?Sized), new: &Path, old: &Path, aside: &Pat
 /// Whether an error means that the disk, or a quota on it, is full.
 pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Whether an error tells of the trouble that the machine is in at the moment (a full disk, no descriptors or memory left, a
+/// device that fails), and nothing about what a file system can do.
+#[cfg(feature = "loader")]
+pub fn is_passing(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let trouble = [
+        Errno::NOSPC,
+        Errno::DQUOT,
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOMEM,
+        Errno::IO,
+        Errno::INTR,
+        Errno::AGAIN,
+        Errno::BUSY,
+    ];
+    Errno::from_io_error(error).is_some_and(|errno| trouble.contains(&errno))
 }
 
 /// Puts `bytes` at `path` so that a reader, also one after a crash, sees the old bytes or the new ones and nothing between.
@@ -230,6 +251,15 @@ pub fn replace_symlink(disk: &(impl Disk + ?Sized), target: &Path, path: &Path) 
     sync_parent(disk, path)
 }
 
+/// Removes what a crash left between the two steps of [`replace_file`] or [`replace_symlink`]. The caller is the only one that
+/// writes `path`.
+///
+/// # Errors
+/// Of the removal.
+pub fn remove_unfinished(disk: &(impl Disk + ?Sized), path: &Path) -> io::Result<()> {
+    disk.remove_file(&beside(path))
+}
+
 /// Renames durably, within one directory.
 ///
 /// # Errors
@@ -248,7 +278,7 @@ pub fn remove_file_synced(disk: &(impl Disk + ?Sized), path: &Path) -> io::Resul
     sync_parent(disk, path)
 }
 
-/// Makes `path`'s name durable.
+/// Makes `path`'s name durable: steps stay in their order (I1, I3, I4, I5), and what was reported as done stays done (I8).
 fn sync_parent(disk: &(impl Disk + ?Sized), path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |parent| disk.sync_directory(parent))
 }
@@ -289,6 +319,25 @@ fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "loader")]
+    #[test]
+    fn trouble_is_told_from_what_a_file_system_can_not() {
+        use rustix::io::Errno;
+        for (errno, passing) in [
+            (Errno::NOSPC, true),
+            (Errno::DQUOT, true),
+            (Errno::MFILE, true),
+            (Errno::IO, true),
+            (Errno::PERM, false),
+            (Errno::NODEV, false),
+            (Errno::OPNOTSUPP, false),
+            (Errno::NOTTY, false),
+        ] {
+            assert_eq!(is_passing(&errno.into()), passing, "{errno}");
+        }
+        assert!(!is_passing(&io::Error::other("no whiteout")));
+    }
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "this test makes and looks at files")]

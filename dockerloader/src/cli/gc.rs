@@ -9,7 +9,8 @@ use serde::Serialize;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::{Context, live, output, slots};
-use crate::clock;
+use crate::blobs::space;
+use crate::clock::{self, Moment};
 use crate::control::{Reply, Request};
 use crate::digest::Digest;
 use crate::disk::RealDisk;
@@ -33,24 +34,58 @@ struct Answer {
     findings: Vec<String>,
 }
 
+/// Cleans up, the spare tree included, because a pull lacks room; whether that gave anything back. Never goes what I3 names.
+pub(super) fn make_room(context: &Context) -> bool {
+    let running = running(context);
+    let made = take_lock(context).and_then(|lock| {
+        let slots = slots::read(context)?;
+        let keep = slots.named().into_iter().chain(running).collect();
+        let rejected = rejected(&slots, &clock::moment());
+        Ok(gc::collect(&lock, &RealDisk, &context.layout, &keep, &rejected, false)?)
+    });
+    match made {
+        Ok(report) if report.deleted.is_empty() => false,
+        Ok(report) => {
+            tracing::info!(
+                event = "room_made",
+                "the pull lacks room: a clean-up removed {} things that no version needs; trying once more",
+                report.deleted.len()
+            );
+            true
+        }
+        Err(failure) => {
+            tracing::warn!(event = "clean_up_failed", "{failure}");
+            false
+        }
+    }
+}
+
+fn take_lock(context: &Context) -> Result<StoreLock, Failure> {
+    StoreLock::take(&context.layout, "gc", PATIENCE, |holder| {
+        tracing::info!(event = "waiting", holder, "waiting for the store, in use by {holder}");
+    })
+    .map_err(|error| Failure::new(error.remedy().into(), error.to_string()))
+}
+
 pub(super) fn run(context: &Context, all: bool, dry_run: bool, json: bool) -> Result<Exit, Failure> {
     // Before the lock: what runs may hold none of the slots, after a rollback for example.
     let running = running(context);
     let layout = &context.layout;
-    let lock = StoreLock::take(layout, "gc", PATIENCE, |holder| {
-        tracing::info!(event = "waiting", holder, "waiting for the store, in use by {holder}");
-    })
-    .map_err(|error| Failure::new(error.remedy().into(), error.to_string()))?;
+    let lock = take_lock(context)?;
     let spare = !all && keeps_spare(context);
     let slots = slots::read(context)?;
     let keep = slots.named().into_iter().chain(running).collect();
-    let rejected = rejected(&slots, clock::unix_seconds());
+    let rejected = rejected(&slots, &clock::moment());
     let (deleted, spare, findings) = if dry_run {
         let listing = Listing::read(&RealDisk, layout, &keep, &rejected, &Limits::default())?;
         let plan = listing.plan(spare);
         (plan.deletes, plan.spare, [listing.findings, plan.findings].concat())
     } else {
         let report = gc::collect(&lock, &RealDisk, layout, &keep, &rejected, spare)?;
+        // What is no version's: attempts at what the volume can do, and files that were about to be written.
+        volume::overlay::remove_leftovers(layout)
+            .map_err(|error| Failure::new(error.remedy().into(), error.to_string()))?;
+        space::keep_reserve(layout);
         (report.deleted, report.spare, report.findings)
     };
     let deleted = deleted.iter().map(|delete| name(context, delete)).collect();
@@ -73,7 +108,7 @@ fn running(context: &Context) -> Option<Digest> {
     }
 }
 
-fn rejected(slots: &crate::slots::Slots, now: u64) -> BTreeSet<Digest> {
+fn rejected(slots: &crate::slots::Slots, now: &Moment) -> BTreeSet<Digest> {
     slots::judged(slots).into_iter().filter(|digest| slots.rejected(digest, now).is_some()).collect()
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::progress::{self, Display};
-use super::{Context, repair, slots};
+use super::{Context, gc, repair, slots};
 use crate::clock;
 use crate::digest::Digest;
 use crate::progress::Progress;
@@ -47,18 +47,23 @@ pub(super) fn run(context: &Context, stage: bool, again: bool, json: bool) -> Re
 }
 
 fn bring(context: &Context, stage: bool, again: bool, progress: Arc<dyn Progress>) -> Result<Outcome, Error> {
-    let now = clock::unix_seconds();
+    let now = clock::moment();
     let slots = slots::read(context).map_err(Error::Local)?;
     // A version whose tree is gone is not up to date, whatever the link says.
     let current = slots.attempting.version().or(slots.current.version()).map(|named| named.digest);
     let rejected = slots::judged(&slots)
         .into_iter()
-        .filter_map(|digest| Some((digest, slots.rejected(&digest, now)?)))
+        .filter_map(|digest| Some((digest, slots.rejected(&digest, &now)?)))
         .collect();
     let reference = target(context)?;
     let method = context.settings.tree_method;
     let request = Request { reference, stage, current, rejected, again, method, wait: PATIENCE };
-    execute(context, &request, progress)
+    match execute(context, &request, Arc::clone(&progress)) {
+        Err(Error::Pull(error)) if error.is_full() && gc::make_room(context) => {
+            execute(context, &request, progress)
+        }
+        brought => brought,
+    }
 }
 
 /// Runs one pull to its end.
@@ -159,11 +164,6 @@ fn text(answer: &Answer) -> String {
         (_, _, Some(error)) => error.clone(),
         (outcome, ..) => outcome.replace('_', " "),
     }
-}
-
-/// `pull --repair`.
-pub(super) fn repair(context: &Context, json: bool) -> Result<Exit, Failure> {
-    repair::run(context, json, Arc::new(Display::new(json)))
 }
 
 /// `restore`.

@@ -21,6 +21,8 @@ mod sources;
 
 mod donor;
 
+mod budget;
+
 mod bring;
 
 mod known;
@@ -43,7 +45,10 @@ mod program;
 
 mod install;
 
+mod mend;
+
 pub use error::Error;
+pub use mend::{complete, layers_of, mend, reseal};
 pub use program::Error as ProgramError;
 
 use std::collections::BTreeMap;
@@ -57,7 +62,7 @@ use crate::config::RegistrySettings;
 use crate::digest::Digest;
 use crate::disk::RealDisk;
 use crate::launch::Launch;
-use crate::layout::Layout;
+use crate::layout::{Layout, Slot};
 use crate::limits::Limits;
 use crate::lock::StoreLock;
 use crate::manifest::Platform;
@@ -126,6 +131,7 @@ pub async fn pull(
     layout: &Layout,
     progress: Arc<dyn Progress>,
 ) -> Result<Outcome, Error> {
+    let current = install::named(layout, Slot::Current);
     let lock = Arc::new(lock(layout, request.wait, &progress).await?);
     let limits = Limits::default();
     let client = Client::new(settings, limits)?;
@@ -139,6 +145,7 @@ pub async fn pull(
     let launch = match install::installed(layout, &version) {
         Some(launch) => launch,
         None => {
+            space::keep_reserve(layout);
             let failure = memory.resolved.failure.take();
             let had_failed = failure.is_some();
             let free = space::free(&layout.storage()).map_err(Error::io("look at", layout.storage()))?;
@@ -166,8 +173,8 @@ pub async fn pull(
     if !request.stage {
         return Ok(Outcome::Installed { digest: version });
     }
-    install::stage(layout, &version, &launch)?;
-    Ok(Outcome::Staged { digest: version })
+    let is_staged = install::stage(layout, &version, &launch, current)?;
+    Ok(if is_staged { Outcome::Staged { digest: version } } else { Outcome::UpToDate { digest: version } })
 }
 
 /// Makes the tree of a version anew from what is on disk, without a registry: its manifest, config and layers.
@@ -186,6 +193,20 @@ pub fn restore(
     let lock = Arc::new(StoreLock::take(layout, "restore", wait, |holder| {
         progress.event(Event::Waiting { holder: holder.to_owned() });
     })?);
+    restore_locked(digest, settings, layout, &lock, progress)
+}
+
+/// As [`restore`], for who holds the store's lock.
+///
+/// # Errors
+/// As [`restore`].
+pub fn restore_locked(
+    digest: &Digest,
+    settings: &RegistrySettings,
+    layout: &Layout,
+    lock: &Arc<StoreLock>,
+    progress: &Arc<dyn Progress>,
+) -> Result<(), Error> {
     let limits = Limits::default();
     let content = Content::read(layout, digest, &limits)?;
     let blobs = Blobs::new(layout);
@@ -194,11 +215,11 @@ pub fn restore(
         blobs.open_verified(&layer.descriptor.digest, layer.descriptor.size)?;
     }
     install::remove_leftovers(layout)?;
-    let job = extract::Job::new(layout, &content, &config, limits, Arc::clone(progress), lock)?;
+    let job = extract::Job::new(layout, &content, &config, limits, Arc::clone(progress), Arc::clone(lock))?;
     let ready = content.image.layers.iter().map(|layer| layer.descriptor.digest).collect();
     let method = volume::recall(&RealDisk, layout).and_then(|memory| memory.trees.method);
     let tree = install::Temporary::new(layout, digest, method)?;
-    let made = extract::run(&job, &ready, &std::sync::mpsc::channel().1, tree.path())?;
+    let made = extract::run(job, &ready, &std::sync::mpsc::channel().1, tree.path())?;
     tree.install(layout, digest, &made.extracted, &made.indexes, &config, &platform(settings)?)?;
     progress.event(Event::Installed { digest: *digest });
     Ok(())
@@ -214,6 +235,16 @@ pub fn launch_of(digest: &Digest, settings: &RegistrySettings, layout: &Layout) 
     let content = Content::read(layout, digest, &limits)?;
     let config = content.config(&Blobs::new(layout), &limits)?;
     Ok(program::launch(&layout.tree(digest), &config, &platform(settings)?, Path::exists)?)
+}
+
+/// Writes the launch file of a version anew.
+///
+/// The caller holds the store's lock.
+///
+/// # Errors
+/// As [`launch_of`]; of the disk.
+pub fn write_launch(digest: &Digest, settings: &RegistrySettings, layout: &Layout) -> Result<(), Error> {
+    install::write_launch(layout, digest, &launch_of(digest, settings, layout)?)
 }
 
 async fn lock(layout: &Layout, wait: Duration, progress: &Arc<dyn Progress>) -> Result<StoreLock, Error> {

@@ -32,6 +32,9 @@ mod ask;
 
 pub mod retry;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
+
 use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;

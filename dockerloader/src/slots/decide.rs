@@ -4,6 +4,7 @@ use super::memory::{Crashes, Memory, Trial};
 use super::state::{Link, Named, Slots};
 use super::step::Step;
 use super::verdict::{Verdict, VerdictKind};
+use crate::clock::Moment;
 use crate::digest::Digest;
 use crate::layout::Slot;
 use crate::status::Check;
@@ -57,13 +58,13 @@ pub struct Policy {
     pub crashes: u32,
     /// Whether committed versions are watched at all.
     pub probation: bool,
-    /// Seconds since 1970, for the dates of verdicts and their pauses.
-    pub now: u64,
+    /// For the dates of verdicts and their pauses.
+    pub now: Moment,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { attempts: 3, crashes: 3, probation: true, now: 0 }
+        Self { attempts: 3, crashes: 3, probation: true, now: Moment::default() }
     }
 }
 
@@ -207,6 +208,7 @@ impl Draft {
         {
             self.remember(|memory| memory.trial = None);
         }
+        self.finish_replacement();
         if self.slots.current.version().is_none() {
             self.fill_current();
         }
@@ -214,7 +216,7 @@ impl Draft {
             let is_current = self.slots.current.digest() == Some(staged.digest);
             // `update-attempt` alone does not count here: an application of the file contract writes it before it stages.
             let blocked =
-                self.slots.memory.verdict(&staged.digest).is_some_and(|verdict| verdict.blocks(policy.now));
+                self.slots.memory.verdict(&staged.digest).is_some_and(|verdict| verdict.blocks(&policy.now));
             if is_current || blocked {
                 self.push(Step::Clear(Slot::Attempt));
                 if self.slots.memory.trial.is_some() {
@@ -240,6 +242,24 @@ impl Draft {
         } else {
             self.push(Step::Move { from: Slot::Attempting, to: Slot::Attempt });
         }
+    }
+
+    /// A final verdict on the current version stands, and a crash came before another one took its place: that is done now, or
+    /// the version would be started again (I4).
+    fn finish_replacement(&mut self) {
+        let Some(digest) = self.slots.current.digest() else { return };
+        let Some(kind) = self.slots.memory.verdict(&digest).map(|verdict| verdict.kind) else { return };
+        let Some(version) = self.way_back() else { return };
+        match kind {
+            VerdictKind::Environment | VerdictKind::Interrupted => return,
+            VerdictKind::App if self.slots.update_attempt != Some(digest) => {
+                self.push(Step::MarkAttempt(digest));
+            }
+            VerdictKind::App => {}
+            // Whoever goes back by hand wants that version, whatever was said of it.
+            VerdictKind::Operator => self.remember(|memory| drop(memory.forget(&version.digest))),
+        }
+        self.push(Step::Point { slot: Slot::Current, version });
     }
 
     /// Without a current version, whatever else is on disk is better than nothing (I1).
@@ -382,7 +402,8 @@ impl Draft {
             digest,
             kind,
             reason: reason.to_owned(),
-            at: policy.now,
+            at: policy.now.unix,
+            uptime: policy.now.uptime.clone(),
             times: 0,
             output: output.to_vec(),
         };

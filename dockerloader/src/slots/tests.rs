@@ -216,10 +216,10 @@ fn a_failed_version_is_never_tried_again_unasked() {
     again.attempt = version('b');
     let (started, _) = after(again.clone(), &Event::Start);
     assert_eq!(shown(&started), "a . . .");
-    assert!(started.rejected(&digest('b'), 0).is_some());
+    assert!(started.rejected(&digest('b'), &0.into()).is_some());
     // Unless a person forgets the verdict.
     let (forgotten, _) = after(again, &Event::Forget(digest('b')));
-    assert_eq!((forgotten.update_attempt, forgotten.rejected(&digest('b'), 0)), (None, None));
+    assert_eq!((forgotten.update_attempt, forgotten.rejected(&digest('b'), &0.into())), (None, None));
     assert_eq!(shown(&after(forgotten, &Event::Start).0), "a . b .");
 }
 
@@ -232,7 +232,7 @@ fn several_bad_versions_are_all_remembered() {
         (slots, _) = after(slots, &failed());
     }
     for bad in ['b', 'c', 'd'] {
-        assert!(slots.rejected(&digest(bad), 1 << 40).is_some(), "{bad}");
+        assert!(slots.rejected(&digest(bad), &(1 << 40).into()).is_some(), "{bad}");
     }
 }
 
@@ -248,7 +248,10 @@ fn interruptions_have_a_budget_and_no_blame() {
     let verdict = slots.memory.verdict(&digest('b')).unwrap();
     assert_eq!((verdict.kind, verdict.retry_seconds()), (VerdictKind::Interrupted, Some(60)));
     assert!(slots.update_attempt.is_none(), "I5: the app was never judged");
-    assert!(slots.rejected(&digest('b'), 59).is_some() && slots.rejected(&digest('b'), 60).is_none());
+    assert!(
+        slots.rejected(&digest('b'), &59.into()).is_some()
+            && slots.rejected(&digest('b'), &60.into()).is_none()
+    );
     // A polite stop costs nothing.
     let mut slots = on_trial("a . b .", 3);
     (slots, _) = after(slots, &Event::TrialStopped);
@@ -309,6 +312,35 @@ fn a_rollback_by_hand_holds_until_it_is_forgotten_or_undone() {
 }
 
 #[test]
+fn what_was_judged_is_not_started_again_though_a_crash_came_before_it_was_replaced() {
+    let mut on_probation = slots("b . . a");
+    on_probation.memory.probation = Some(Crashes { digest: digest('b'), count: 2 });
+    for (before, event) in [(slots("b . . a"), Event::RollBack), (on_probation, crashed())] {
+        let steps = decide(&before, &event, &Policy::default());
+        assert!(steps.len() > 1, "{steps:?}");
+        for cut in 1..=steps.len() {
+            let mut now = before.clone();
+            steps[..cut].iter().for_each(|step| perform(&mut now, step));
+            let (settled, _) = after(now, &Event::Start);
+            assert_eq!(next_run(&settled), NextRun::Current(named('a')), "{event:?} cut after {cut}");
+            assert!(settled.memory.verdict(&digest('b')).is_some());
+            assert!(settled.memory.verdict(&digest('a')).is_none());
+        }
+    }
+    // There is nothing else: a version that was judged is better than none.
+    let mut alone = slots("b . . b");
+    alone.memory.judge(Verdict {
+        digest: digest('b'),
+        kind: VerdictKind::Operator,
+        reason: String::new(),
+        at: 0,
+        times: 0,
+        output: Vec::new(),
+    });
+    assert_eq!(shown(&after(alone, &Event::Start).0), "b . . b");
+}
+
+#[test]
 fn a_final_verdict_is_not_weakened_by_a_passing_one() {
     let mut memory = Memory::default();
     let verdict = |kind| Verdict {
@@ -316,6 +348,7 @@ fn a_final_verdict_is_not_weakened_by_a_passing_one() {
         kind,
         reason: String::new(),
         at: 0,
+        uptime: None,
         times: 0,
         output: Vec::new(),
     };
@@ -331,15 +364,16 @@ fn pauses_grow_and_survive_a_clock_that_jumps() {
         kind: VerdictKind::Environment,
         reason: String::new(),
         at,
+        uptime: None,
         times,
         output: Vec::new(),
     };
     let pauses: Vec<_> = (1..=11).map(|times| verdict(times, 0).retry_seconds().unwrap()).collect();
     assert_eq!(pauses, [60, 120, 240, 480, 960, 1920, 3840, 7680, 15360, 21600, 21600]);
     let ten_years = 315_000_000;
-    assert!(verdict(1, 1000).blocks(1059));
+    assert!(verdict(1, 1000).blocks(&1059.into()));
     for now in [0, 999, 1060, 1000 + ten_years] {
-        assert!(!verdict(1, 1000).blocks(now), "{now}");
+        assert!(!verdict(1, 1000).blocks(&now.into()), "{now}");
     }
 }
 

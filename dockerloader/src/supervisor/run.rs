@@ -17,21 +17,28 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use nix::unistd::getpid;
 
-use super::children::Children;
+use super::children::{Children, end_all};
 use super::exit;
 use super::ground::Ground;
 use super::helper::Lines;
-use super::lock::{LockError, Locked, publish, take_place};
+use super::lock::{LockError, Locked, remove_unfinished, take_place};
 use super::machine::{self, Action, Helper, Input, Machine, Millis};
 use super::relay::Stream;
 use super::server::Server;
+use super::session::{self, Doubts, Ended, Farewell, Session};
 use super::signals::{self, Course};
 use crate::clock::{self, Instant};
 use crate::config::{Environment, Settings};
+use crate::defect;
+use crate::disk::RealDisk;
 use crate::layout::Layout;
+use crate::slots;
+use crate::status::Condition;
+use crate::tree::Depth;
 
 /// Runs the supervisor until it is told to leave, and returns its exit code.
 pub fn run(settings: &Settings, environment: &Environment) -> i32 {
+    defect::on_panic(end_all);
     // Before anything else, so that no signal is lost.
     let own_mask = match signals::blocked().thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_SETMASK) {
         Ok(mask) => mask,
@@ -51,6 +58,7 @@ pub fn run(settings: &Settings, environment: &Environment) -> i32 {
             };
         }
     };
+    remove_unfinished(&layout);
     match Supervisor::new(settings, environment, layout, own_mask, lock) {
         Ok(mut supervisor) => supervisor.run(),
         Err(error) => {
@@ -78,6 +86,9 @@ struct Supervisor<'a> {
     helper: Option<HelperPipe>,
     generation: String,
     leave: Option<i32>,
+    session: Session,
+    /// Whether commands find this supervisor.
+    is_published: bool,
 }
 
 /// The output of the helper that runs.
@@ -85,6 +96,8 @@ struct HelperPipe {
     helper: Helper,
     output: Option<OwnedFd>,
     lines: Lines,
+    /// The kernel's count of processes killed for memory when it started.
+    kills_before: u64,
 }
 
 /// Something to poll, and what it is.
@@ -114,7 +127,7 @@ impl<'a> Supervisor<'a> {
         let timer =
             TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
         let server = Server::bind(&random_name())?;
-        publish(&layout, &server.control_address());
+        let (session, doubts, look_after_start) = begin_session(&layout, server.control_address());
         let milliseconds = |duration: Duration| Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX);
         let config = machine::Config {
             trial_timeout: milliseconds(settings.trial_timeout),
@@ -124,9 +137,11 @@ impl<'a> Supervisor<'a> {
             poll: settings.poll,
             on_trial_failure: settings.on_trial_failure,
             has_target: settings.target.is_some(),
+            doubts,
+            look_after_start,
         };
-        let jitter = 900 + RandomState::new().build_hasher().finish() % 201;
-        Ok(Self {
+        let jitter = (RandomState::new().build_hasher().finish() % 201).saturating_add(900);
+        let mut supervisor = Self {
             settings,
             environment,
             binary: std::env::current_exe()?,
@@ -149,7 +164,22 @@ impl<'a> Supervisor<'a> {
             helper: None,
             generation: String::new(),
             leave: None,
-        })
+            session,
+            is_published: false,
+        };
+        if let Err(error) = supervisor.publish() {
+            tracing::warn!(
+                event = "not_published",
+                "commands outside the application can't reach this supervisor yet: {error}"
+            );
+        }
+        Ok(supervisor)
+    }
+
+    fn publish(&mut self) -> io::Result<()> {
+        session::publish(&self.ground.layout, &self.session)?;
+        self.is_published = true;
+        Ok(())
     }
 
     fn now(&self) -> Millis {
@@ -168,8 +198,7 @@ impl<'a> Supervisor<'a> {
         while self.leave.is_none() {
             if let Err(error) = self.turn() {
                 tracing::error!(event = "internal", "{error}");
-                self.children.kill_all();
-                self.children.kill_helper();
+                end_all();
                 return exit::INTERNAL;
             }
         }
@@ -191,6 +220,7 @@ impl<'a> Supervisor<'a> {
                     let _ = self.timer.wait();
                     self.armed = None;
                     self.commit_by_file();
+                    self.end_defective_helper();
                     self.input(Input::Tick);
                 }
                 Source::Server => self.serve(),
@@ -205,9 +235,10 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
-    /// Sets the timer to the machine's next deadline; none set means no wake-up.
+    /// Sets the timer to the next deadline of the machine or the helper; none set means no wake-up.
     fn arm(&mut self) -> io::Result<()> {
-        let deadline = self.machine.deadline();
+        let helper = self.helper.as_ref().map(|helper| helper.lines.deadline());
+        let deadline = [self.machine.deadline(), helper].into_iter().flatten().min();
         if deadline == self.armed {
             return Ok(());
         }
@@ -262,6 +293,10 @@ impl<'a> Supervisor<'a> {
         for action in actions {
             self.perform(action);
         }
+        if !self.is_published {
+            // The disk was full or failed; it may be better by now. What kept it was told once.
+            let _ = self.publish();
+        }
     }
 
     fn perform(&mut self, action: Action) {
@@ -287,7 +322,16 @@ impl<'a> Supervisor<'a> {
                 self.helper = None;
             }
             Action::Reply(token, reply) => self.server.reply(token, &reply),
-            Action::Leave(code) => self.leave = Some(code),
+            Action::Settled => {
+                let named = slots::read(&RealDisk, &self.ground.layout).map(|slots| slots.named());
+                self.session.settled = named.unwrap_or_default();
+                self.is_published = self.publish().is_ok();
+            }
+            Action::Leave(code) => {
+                let suspect = self.machine.suspect().cloned();
+                session::say_farewell(&self.ground.layout, &Farewell::new(suspect));
+                self.leave = Some(code);
+            }
         }
     }
 
@@ -306,6 +350,46 @@ impl<'a> Supervisor<'a> {
         }
         Ok(())
     }
+}
+
+/// Finds out how the last supervisor ended, and says that this one has begun: what is to be doubted, and how closely everything is to be
+/// looked at once something runs.
+fn begin_session(layout: &Layout, control: String) -> (Session, Doubts, Option<Depth>) {
+    let boot = session::boot();
+    let before = session::read_session(&RealDisk, layout);
+    let ended = session::judge(before.as_ref(), session::read_farewell(&RealDisk, layout), &boot);
+    let named = slots::read(&RealDisk, layout).map(|slots| slots.named()).unwrap_or_default();
+    let settled = session::settled(&ended, before.as_ref(), &named);
+    let mut doubts = Doubts { settled: settled.clone(), ..Doubts::default() };
+    for health in crate::health::read(&RealDisk, layout) {
+        if health.condition == Condition::Damaged {
+            doubts.suspect(health.digest);
+        }
+    }
+    let look_after_start = match &ended {
+        Ended::Never | Ended::Orderly => None,
+        Ended::Suspicious { version, reason } => {
+            tracing::warn!(event = "suspect", digest = %version, "the last run {reason}: looking at its files before it starts");
+            doubts.suspect(*version);
+            None
+        }
+        Ended::Killed => {
+            tracing::warn!(event = "unclean_stop", power = false, "the last supervisor was killed");
+            Some(Depth::Quick)
+        }
+        Ended::PowerLoss => {
+            tracing::warn!(
+                event = "unclean_stop",
+                power = true,
+                "the machine stopped without a word, as by a loss of power: looking at what is to be started first"
+            );
+            doubts.all = true;
+            Some(Depth::Full)
+        }
+    };
+    let session = Session { pid: std::process::id(), control, boot, settled };
+    session::forget_farewell(layout);
+    (session, doubts, look_after_start.filter(|_| !named.is_empty()))
 }
 
 /// 128 random bits in hexadecimal: the standard library's own seed comes from the kernel.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -18,6 +18,7 @@ use super::machine::Helper;
 use super::sys::{Image, prepare};
 use crate::control::{CONTROL_VARIABLE, GENERATION_VARIABLE, TRIAL_VARIABLE};
 use crate::launch::Launch;
+use crate::tree::Depth;
 
 /// Where the image's root is, for the application.
 const IMAGE_ROOT_VARIABLE: &str = "DOCKERLOADER_IMAGE_ROOT";
@@ -156,10 +157,32 @@ pub(super) fn helper(helper: Helper, binary: &Path, own_mask: SigSet, stdout: Ow
         // A registry that does not answer must not keep the previous version waiting.
         Helper::Restore(digest) => command.args(["restore", "--offline", "--json", &digest.to_string()]),
         Helper::CleanUp => command.args(["gc", "--json"]),
+        Helper::Verify(digest, depth) => {
+            command.args(["verify", "--repair", "--offline", "--supervised", "start", "--json"]);
+            command.args((depth == Depth::Full).then_some("--full")).arg(digest.to_string())
+        }
+        Helper::VerifyAll(depth) => {
+            command.args(["verify", "--repair", "--supervised", "background", "--json"]);
+            command.args((depth == Depth::Full).then_some("--full"))
+        }
     };
     command.stdin(Stdio::null()).stdout(Stdio::from(stdout)).process_group(0);
     prepare(&mut command, own_mask, None, None);
-    spawn(command)
+    let pid = spawn(command)?;
+    sacrifice(pid);
+    Ok(pid)
+}
+
+/// When memory is used up, the helper is the one to be killed, and not the application: its work resumes (`proc_pid_oom_score_adj(5)`).
+fn sacrifice(pid: Pid) {
+    let path = format!("/proc/{}/oom_score_adj", pid.as_raw_nonzero());
+    let written = File::options().write(true).open(path).and_then(|mut file| file.write_all(b"1000"));
+    if let Err(error) = written {
+        tracing::debug!(
+            event = "no_sacrifice",
+            "the kernel may kill the application before a helper: {error}"
+        );
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the supervisor is the one that spawns")]

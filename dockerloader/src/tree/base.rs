@@ -1,5 +1,6 @@
 //! The tree that an update goes on from: what it was, and where it no longer is.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -7,7 +8,7 @@ use std::thread::{self, JoinHandle};
 
 use crate::limits::Limits;
 
-use super::facts::{FactKind, Facts, Lookup};
+use super::facts::{FactKind, Facts};
 use super::index::Index;
 use super::seal::Seal;
 use super::stamps::{Stamp, Stamps};
@@ -22,13 +23,36 @@ pub struct Base {
     pub stamps: Option<Stamps>,
     /// Nobody can have written to it: it is not looked at at all.
     pub frozen: bool,
+    /// What of it is put right.
+    pub scope: Scope,
+}
+
+/// Where a base is not what its seal says: what is done about it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// All is put right, and what the seal does not have goes.
+    #[default]
+    All,
+    /// These paths are put right. All else is left as it is, whatever became of it: for the repair of a version with data of its
+    /// workload in it.
+    Only(Arc<BTreeSet<Vec<u8>>>),
+}
+
+impl Scope {
+    /// Leaves out what is none of the update's business.
+    fn narrow(&self, facts: &Facts, survey: &mut Survey) {
+        if let Self::Only(paths) = self {
+            survey.deviations.retain(|&record, _| paths.contains(facts.path(record)));
+            survey.extras.clear();
+        }
+    }
 }
 
 impl Base {
     /// An empty directory.
     pub fn empty() -> Self {
         let seal = Seal::new(&Index::new(&Limits::default()));
-        Self { seal, stamps: None, frozen: false }
+        Self { seal, stamps: None, frozen: false, scope: Scope::All }
     }
 }
 
@@ -46,7 +70,6 @@ pub(super) struct Surveyed {
 pub(super) struct Known {
     pub(super) survey: Survey,
     usable: Vec<bool>,
-    lookup: Lookup,
 }
 
 /// A file of the base whose contents are known.
@@ -59,11 +82,21 @@ pub(super) struct KnownFile {
 
 impl Surveyed {
     /// Begins to look at the base in `root`, without the name `ignored` in it.
-    pub(super) fn new(root: PathBuf, facts: Arc<Facts>, frozen: bool, ignored: Vec<u8>) -> Self {
+    pub(super) fn new(
+        root: PathBuf,
+        facts: Arc<Facts>,
+        frozen: bool,
+        scope: Scope,
+        ignored: Vec<u8>,
+    ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let look = {
             let (facts, stop) = (Arc::clone(&facts), Arc::clone(&stop));
-            move || survey(&root, &facts, Look::Closer, &ignored, &stop)
+            move || {
+                let mut found = survey(&root, &facts, Look::Closer, &ignored, &stop);
+                scope.narrow(&facts, &mut found);
+                found
+            }
         };
         let (known, mut thread) = (OnceLock::new(), None);
         if frozen {
@@ -105,12 +138,12 @@ impl Drop for Surveyed {
 
 impl Known {
     fn new(facts: &Facts, survey: Survey) -> Self {
-        Self { usable: survey.usable(facts), lookup: facts.lookup(), survey }
+        Self { usable: survey.usable(facts), survey }
     }
 
-    /// The file that the base has under this path, if its contents are known.
-    pub(super) fn file(&self, facts: &Facts, path: &[u8]) -> Option<KnownFile> {
-        let record = facts.find(&self.lookup, path).filter(|&at| self.usable.get(at) == Some(&true))?;
+    /// The file that the base has under this path, if its contents are known. `hint` is the record of the path before.
+    pub(super) fn file(&self, facts: &Facts, path: &[u8], hint: usize) -> Option<KnownFile> {
+        let record = facts.find(path, hint).filter(|&at| self.usable.get(at) == Some(&true))?;
         match facts.get(record)?.kind {
             FactKind::File { size, hash, .. } => Some(KnownFile { record, size, hash }),
             _ => None,

@@ -17,14 +17,16 @@
 
 use std::borrow::Cow;
 
+use crate::blobs::space::Need;
 use crate::digest::Digest;
 
 use super::encoding::{self, Decoder, Encoder, Flaw};
 use super::entry::{Attributes, Xattr};
 use super::extractor;
-use super::pax::Timestamp;
 use super::warning::{Warning, WarningKind};
 
+/// Bytes that a directory takes at least, and the last part of a file at most.
+const BLOCK: u64 = 4096;
 const MAGIC: &[u8; 19] = b"dockerloader-layer\n";
 const VERSION: u32 = 1;
 
@@ -170,6 +172,33 @@ impl LayerIndex {
         encoding::parts(&self.bytes, MAGIC.len()).map_or(0, |(count, _)| count)
     }
 
+    /// What its files and folders take on the disk, at least.
+    pub fn size(&self) -> Need {
+        let mut need = Need::default();
+        let mut records = self.records();
+        while let Some(record) = records.next() {
+            match record.kind {
+                RecordKind::File { size, .. } => {
+                    need.bytes = need.bytes.saturating_add(size.next_multiple_of(BLOCK));
+                    need.files += 1;
+                }
+                RecordKind::Directory => {
+                    need.bytes = need.bytes.saturating_add(BLOCK);
+                    need.files += 1;
+                }
+                RecordKind::Symlink { .. }
+                | RecordKind::CharDevice { .. }
+                | RecordKind::BlockDevice { .. }
+                | RecordKind::Fifo => need.files += 1,
+                RecordKind::Hardlink { .. }
+                | RecordKind::Whiteout
+                | RecordKind::Opaque
+                | RecordKind::Nothing => {}
+            }
+        }
+        need
+    }
+
     /// Whether the layer has no entries.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -238,12 +267,7 @@ impl Records<'_> {
         let kind = decoder.byte()?;
         let (mut attributes, mut xattrs) = (Attributes::default(), Xattrs::NONE);
         if !matches!(kind, b'h' | b'w' | b'o' | b'x') {
-            attributes = Attributes {
-                mode: decoder.number()?,
-                uid: decoder.number()?,
-                gid: decoder.number()?,
-                mtime: Timestamp { seconds: decoder.signed()?, nanoseconds: decoder.number()? },
-            };
+            attributes = decoder.attributes()?;
             xattrs = read_xattrs(decoder)?;
         }
         let kind = match kind {
@@ -321,10 +345,7 @@ impl Recorder {
         };
         encoder.byte(code);
         if described {
-            let Attributes { mode, uid, gid, mtime } = attributes;
-            [mode, uid, gid].into_iter().for_each(|number| encoder.number(number));
-            encoder.array(&mtime.seconds.to_le_bytes());
-            encoder.number(mtime.nanoseconds);
+            encoder.attributes(attributes);
             encoder.byte(u8::from(hash.is_some()));
             encoder.array(hash.map_or(&[], |hash| hash));
             encoder.number(u32::try_from(wanted.len()).unwrap_or(u32::MAX));
@@ -365,6 +386,7 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tree::pax::Timestamp;
 
     fn sample() -> LayerIndex {
         let mut recorder = Recorder::new();
