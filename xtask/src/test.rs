@@ -64,6 +64,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         stages.run("soak", |_| as_root(&["soak", "--quick"]));
         stages.run("hostile images", |_| hostile());
         stages.run("fuzz", |_| fuzz());
+        stages.run("crash states", |_| judge(cargo().args(["xtask", "crash", "--quick"])));
         stages.run("benchmark", |_| benchmark(arguments));
         stages.run("registry faults", |_| judge(cargo().args(["xtask", "faults", "--quick"])));
         stages.run("kill", |_| kill());
@@ -153,6 +154,9 @@ fn benchmark(arguments: &Arguments) -> Result<Verdict> {
 
 /// A few kills, errors and power cuts of each kind.
 fn kill() -> Result<Verdict> {
+    if !cfg!(all(target_arch = "x86_64", target_env = "gnu")) {
+        return Ok(Verdict::Skipped("it names the system calls of x86-64".into()));
+    }
     if !nix::unistd::geteuid().is_root() {
         return Ok(Verdict::Skipped("only root can mount file systems".into()));
     }
