@@ -139,6 +139,7 @@ mod tests {
             kind: VerdictKind::Operator,
             reason: "rolled back by hand".to_owned(),
             at: 1,
+            uptime: None,
             times: 0,
             output: Vec::new(),
         });
