@@ -122,7 +122,8 @@ impl Pull<'_> {
             }
         };
         result.inspect_err(|error| {
-            if error.is_full() {
+            // A version that is complete but for the last step keeps what it is restored from.
+            if error.is_full() && install::installed(self.layout, &content.digest).is_none() {
                 // The error that led here is the one to report.
                 missing.iter().for_each(|digest| drop(blobs.forget(digest)));
             }

@@ -185,6 +185,8 @@ pub(super) struct Run {
     pub(super) probation_ends: Option<Millis>,
     /// Whether it asked for updates itself.
     asked: bool,
+    /// It said that it is ready, and the disk refused to have that written down.
+    is_commit_refused: bool,
     /// Period and next deadline of the watchdog.
     watchdog: Option<(Millis, Millis)>,
 }
@@ -502,6 +504,7 @@ impl Machine {
             since: now,
             probation_ends: on_probation.then(|| now.saturating_add(self.config.probation)),
             asked: false,
+            is_commit_refused: false,
             watchdog: None,
         });
         // A run that has just begun gets its interval before anybody else looks.

@@ -132,9 +132,13 @@ impl Machine {
                     self.start(now, version, false, &slots, ground, actions);
                 }
             }
+            // A trial that can't be written down is none: then the pause goes on, and the next one is longer.
             Phase::BackOff { .. } if staged => {
-                self.pauses = 0;
-                self.choose(now, false, ground, actions);
+                let (slots, next) = Self::settle(ground);
+                if let NextRun::Trial(version) = next {
+                    self.pauses = 0;
+                    self.start(now, version, true, &slots, ground, actions);
+                }
             }
             // The application did not ask, so it will not exit by itself.
             Phase::Running(run) if staged && !asked && run.trial_ends.is_none() => {

@@ -123,7 +123,12 @@ impl Machine {
         ground: &mut dyn Ground,
         actions: &mut Vec<Action>,
     ) {
-        let kind = whose_fault(cause, ground.out_of_memory());
+        // It works, and said so: that it gave up when the disk refused to commit it is not its fault (I5).
+        let kind = if run.is_commit_refused {
+            VerdictKind::Environment
+        } else {
+            whose_fault(cause, ground.out_of_memory())
+        };
         let output = ground.output();
         let why = format!("{reason}{}", last_words(&output));
         let failed = ground.act(&Event::TrialFailed { kind, reason, output });

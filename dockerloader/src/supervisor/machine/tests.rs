@@ -743,6 +743,16 @@ fn a_full_disk_at_the_commit_is_an_honest_no() {
 }
 
 #[test]
+fn a_version_whose_commit_the_disk_refused_is_not_to_blame_when_it_gives_up() {
+    let mut bench = Bench::on_trial();
+    bench.ground.full = true;
+    assert!(is_refused(&bench.on(Input::Ready(Some(4))), 4));
+    bench.ground.full = false;
+    bench.ends(Exit::Code(1));
+    assert_eq!(bench.verdict('b').map(|verdict| verdict.kind), Some(VerdictKind::Environment));
+}
+
+#[test]
 fn leaving_on_a_failed_trial_gives_its_code() {
     for (exit, code) in
         [(Some(Exit::Code(5)), 5), (Some(Exit::Code(0)), 1), (Some(Exit::Signal(6)), 134), (None, 124)]
