@@ -118,5 +118,4 @@ pub mod cli;
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
-#[expect(clippy::expect_used, reason = "what a fuzz target finds, it tells by a panic")]
 pub mod fuzzing;

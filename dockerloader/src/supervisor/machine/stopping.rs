@@ -13,6 +13,13 @@ const SIGBUS: i32 = 7;
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 
+/// A version whose trial is over.
+struct Tried {
+    digest: Digest,
+    /// It said that it is ready, and the disk refused to write that down.
+    is_commit_refused: bool,
+}
+
 impl Machine {
     pub(super) fn stop(&mut self, now: Millis, then: Then, actions: &mut Vec<Action>) {
         self.stop_by(now, then, SIGTERM, actions);
@@ -79,7 +86,8 @@ impl Machine {
                 self.verify_first(now, run.version.digest, Depth::Full, why, actions);
             }
             Then::FailTrial { reason, exit: cause } => {
-                self.trial_failed(now, run.version.digest, reason, cause, ground, actions);
+                let tried = Tried { digest: run.version.digest, is_commit_refused: run.is_commit_refused };
+                self.trial_failed(now, tried, reason, cause, ground, actions);
             }
             Then::Hung => {
                 let run = (run.version.digest, run.since);
@@ -111,20 +119,21 @@ impl Machine {
         ground: &mut dyn Ground,
         actions: &mut Vec<Action>,
     ) {
-        self.trial_failed(now, digest, reason, Some(exit), ground, actions);
+        let tried = Tried { digest, is_commit_refused: false };
+        self.trial_failed(now, tried, reason, Some(exit), ground, actions);
     }
 
     fn trial_failed(
         &mut self,
         now: Millis,
-        digest: Digest,
+        Tried { digest, is_commit_refused }: Tried,
         reason: String,
         cause: Option<Exit>,
         ground: &mut dyn Ground,
         actions: &mut Vec<Action>,
     ) {
         // It works, and said so: that it gave up when the disk refused to commit it is not its fault (I5).
-        let kind = if run.is_commit_refused {
+        let kind = if is_commit_refused {
             VerdictKind::Environment
         } else {
             whose_fault(cause, ground.out_of_memory())
