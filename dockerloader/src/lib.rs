@@ -47,6 +47,10 @@ pub mod clock;
 
 pub mod disk;
 
+pub mod reserve;
+
+pub mod health;
+
 pub mod launch;
 
 pub mod volume;
@@ -87,6 +91,9 @@ pub mod pull;
 #[cfg(feature = "loader")]
 pub mod gc;
 
+#[cfg(feature = "loader")]
+pub mod heal;
+
 #[cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 pub mod slots;
 
@@ -111,4 +118,5 @@ pub mod cli;
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
+#[expect(clippy::expect_used, reason = "what a fuzz target finds, it tells by a panic")]
 pub mod fuzzing;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::call::Call;
+use crate::contained;
 use crate::count::{self, Count};
 use crate::failure::Result;
 use crate::fuzz;
@@ -59,8 +60,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     containers(&mut stages, arguments);
     if everything {
+        stages.run("process 1", |_| as_root(&["pid1", "--quick"]));
+        stages.run("soak", |_| as_root(&["soak", "--quick"]));
         stages.run("hostile images", |_| hostile());
         stages.run("fuzz", |_| fuzz());
+        stages.run("crash states", |_| judge(cargo().args(["xtask", "crash", "--quick"])));
         stages.run("benchmark", |_| benchmark(arguments));
         stages.run("registry faults", |_| judge(cargo().args(["xtask", "faults", "--quick"])));
         stages.run("kill", |_| kill());
@@ -111,6 +115,14 @@ fn containers(stages: &mut Stages, arguments: &Arguments) {
         drop(services);
         Ok(Verdict::Passed)
     });
+}
+
+/// A test-bed in its short mode, where it can be had.
+fn as_root(bed: &[&str]) -> Result<Verdict> {
+    if let Some(why) = contained::obstacle() {
+        return Ok(Verdict::Skipped(why.into()));
+    }
+    judge(cargo().args(["xtask"]).args(bed))
 }
 
 /// Extraction and pulls of what attacks, in the short mode.

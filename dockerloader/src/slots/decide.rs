@@ -208,6 +208,7 @@ impl Draft {
         {
             self.remember(|memory| memory.trial = None);
         }
+        self.finish_replacement();
         if self.slots.current.version().is_none() {
             self.fill_current();
         }
@@ -241,6 +242,24 @@ impl Draft {
         } else {
             self.push(Step::Move { from: Slot::Attempting, to: Slot::Attempt });
         }
+    }
+
+    /// A final verdict on the current version stands, and a crash came before another one took its place: that is done now, or
+    /// the version would be started again (I4).
+    fn finish_replacement(&mut self) {
+        let Some(digest) = self.slots.current.digest() else { return };
+        let Some(kind) = self.slots.memory.verdict(&digest).map(|verdict| verdict.kind) else { return };
+        let Some(version) = self.way_back() else { return };
+        match kind {
+            VerdictKind::Environment | VerdictKind::Interrupted => return,
+            VerdictKind::App if self.slots.update_attempt != Some(digest) => {
+                self.push(Step::MarkAttempt(digest));
+            }
+            VerdictKind::App => {}
+            // Whoever goes back by hand wants that version, whatever was said of it.
+            VerdictKind::Operator => self.remember(|memory| drop(memory.forget(&version.digest))),
+        }
+        self.push(Step::Point { slot: Slot::Current, version });
     }
 
     /// Without a current version, whatever else is on disk is better than nothing (I1).

@@ -205,9 +205,15 @@ impl Verifier {
         self.attributes(record, &stat);
         match record.kind {
             RecordKind::Directory => {
-                return match rustix::fs::openat(parent, name, READ | OFlags::DIRECTORY, Mode::empty()) {
+                let fd = rustix::fs::openat(parent, name, READ | OFlags::DIRECTORY, Mode::empty());
+                // Who may list names may still not be allowed to go through.
+                let entered = fd.and_then(|fd| {
+                    rustix::fs::openat(&fd, c".", READ | OFlags::DIRECTORY, Mode::empty())?;
+                    Ok(fd)
+                });
+                return match entered {
                     Err(Errno::ACCESS) if is_closed(record, 0o500) => Ok(None),
-                    opened => Ok(self.enter(opened?, record)),
+                    fd => Ok(self.enter(fd?, record)),
                 };
             }
             RecordKind::File { size, hash, group } => {

@@ -194,6 +194,8 @@ fn without_rights_files_stay_with_the_extracting_user() {
         .with(b'0', "closed", |header| header.mode = 0)
         .with(b'5', "private", |header| header.mode = 0o311)
         .file("private/f", "f")
+        .with(b'5', "listed", |header| header.mode = 0o600)
+        .file("listed/f", "f")
         .symlink("l", "own");
     let extracted = std::thread::scope(|scope| {
         let extraction = scope.spawn(|| {

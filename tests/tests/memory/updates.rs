@@ -4,10 +4,10 @@ use std::process::Command;
 
 use fixtures::image::{BuiltImage, Compression, Image, Layer, noise};
 use fixtures::registry::Registry;
+use tests::group::Group;
 use tests::programs::{built, skip};
 use tests::supervised::Stage;
 
-use crate::group::Group;
 use crate::pulls::{ALLOWED, assert_within, kilobytes, watch};
 
 const FILES: u64 = 60_000;
