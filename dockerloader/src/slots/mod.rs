@@ -16,6 +16,8 @@ mod verdict;
 pub use apply::{ApplyError, act};
 pub use check::Objection;
 #[cfg(test)]
+pub(crate) use check::check;
+#[cfg(test)]
 pub(crate) use decide::perform;
 pub use decide::{Event, NextRun, Policy, decide, next_run};
 pub use listing::read;

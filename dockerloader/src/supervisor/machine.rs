@@ -94,7 +94,7 @@ pub(super) enum Outcome {
 }
 
 /// A child process of the same binary.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Helper {
     /// Look for an update and stage it.
     Check,
@@ -146,7 +146,7 @@ pub(super) trait Ground {
 }
 
 /// A version that runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Run {
     pub(super) version: Named,
     /// The end of the trial, if it is on trial.
@@ -161,7 +161,7 @@ pub(super) struct Run {
 }
 
 /// Why the application is being stopped, and what comes then.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Then {
     /// A signal told the supervisor to stop.
     Leave,
@@ -178,7 +178,7 @@ enum Then {
 }
 
 /// What the supervisor is doing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Phase {
     Begin,
     /// Nothing can be run; the helper works, or is started at this time.
@@ -212,7 +212,7 @@ enum Phase {
 }
 
 /// The state of the supervisor.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Machine {
     config: Config,
     phase: Phase,
@@ -470,5 +470,7 @@ impl Machine {
     }
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! The loop: one poll over signals, timer, sockets and pipes; every decision is the machine's.
 
 mod processes;
-mod requests;
+pub(super) mod requests;
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};

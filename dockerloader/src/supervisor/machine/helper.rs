@@ -84,11 +84,18 @@ impl Machine {
             tracing::warn!(event = "unmountable", %digest, "{why}");
         }
         match &self.phase {
-            Phase::Installing { .. } if staged => {
+            // Whatever the helper said, or could not say any more: what is staged can be started without a registry.
+            Phase::Installing { .. } if staged || ground.slots().attempt.version().is_some() => {
                 self.clean_up_wanted = true;
                 self.choose_installed(now, ground, actions);
-                if matches!(self.phase, Phase::Running(_)) {
-                    self.failed_installs = 0;
+                match self.phase {
+                    Phase::Running(_) => self.failed_installs = 0,
+                    // It could not be: whoever fills the disk is not to be asked again at once.
+                    Phase::Installing { retry_at: None } => {
+                        self.check_wanted = false;
+                        self.install_later(now);
+                    }
+                    _ => {}
                 }
             }
             Phase::Installing { .. } => {
