@@ -20,7 +20,7 @@ pub struct Objection {
 ///
 /// # Errors
 /// The first step that breaks a rule.
-pub(crate) fn check(before: &Slots, steps: &[Step]) -> Result<(), Objection> {
+pub(super) fn check(before: &Slots, steps: &[Step]) -> Result<(), Objection> {
     let mut slots = before.clone();
     let runnable: Vec<Digest> =
         Slot::ALL.iter().filter_map(|slot| before.link(*slot).version()).map(|named| named.digest).collect();

@@ -133,6 +133,20 @@ pub fn decide(slots: &Slots, event: &Event, policy: &Policy) -> Vec<Step> {
     draft.steps
 }
 
+/// What is left to do of a commit that was cut off, or that an application of the file contract made by renaming its link. It is done
+/// before anything else is decided: only then is it known whether the way back that it lays leads anywhere.
+pub(crate) fn unfinished(slots: &Slots, policy: &Policy) -> Vec<Step> {
+    let mut draft = Draft { slots: slots.clone(), steps: Vec::new() };
+    draft.finish_commit(policy);
+    draft.steps
+}
+
+/// Whether a version is on trial whose attempt was not counted: somebody staged it between the count of another one's and the rename.
+pub(crate) fn is_uncounted(slots: &Slots) -> bool {
+    let counted = slots.memory.trial.as_ref().map(|trial| trial.digest);
+    slots.attempting.version().is_some_and(|tried| counted != Some(tried.digest))
+}
+
 /// Steps so far, and the slots as they will be after them.
 struct Draft {
     slots: Slots,
@@ -210,6 +224,7 @@ impl Draft {
         if self.slots.current.version().is_none() {
             self.fill_current();
         }
+        self.finish_roll_back();
         if let Link::Version(staged) = self.slots.attempt.clone() {
             let is_current = self.slots.current.digest() == Some(staged.digest);
             // `update-attempt` alone does not count here: an application of the file contract writes it before it stages.
@@ -239,6 +254,23 @@ impl Draft {
             self.fail_trial(policy, VerdictKind::Interrupted, &reason, &[]);
         } else {
             self.push(Step::Move { from: Slot::Attempting, to: Slot::Attempt });
+        }
+    }
+
+    /// A rollback was cut off between its verdict and its link: a version that is rejected for good gives way, unless the one before
+    /// is rejected as well (I4).
+    fn finish_roll_back(&mut self) {
+        let final_verdict = |digest: Digest| {
+            self.slots.memory.verdict(&digest).filter(|verdict| verdict.retry_seconds().is_none())
+        };
+        let Some(kind) = self.slots.current.digest().and_then(final_verdict).map(|verdict| verdict.kind) else {
+            return;
+        };
+        let Some(to) = self.way_back().filter(|to| final_verdict(to.digest).is_none()) else { return };
+        let from = self.slots.current.version().cloned();
+        self.push(Step::Point { slot: Slot::Current, version: to });
+        if let (VerdictKind::Operator, Some(version)) = (kind, from) {
+            self.push(Step::Point { slot: Slot::Previous, version });
         }
     }
 
@@ -297,7 +329,7 @@ impl Draft {
             self.push(Step::Move { from: Slot::Attempting, to: Slot::Current });
             return;
         }
-        self.judge(policy, digest, kind, reason, output);
+        self.judge(policy, digest, kind, reason, output, None);
         self.push(Step::Clear(Slot::Attempting));
     }
 
@@ -352,7 +384,7 @@ impl Draft {
     fn replace_current(&mut self, policy: &Policy, kind: VerdictKind, reason: &str, output: &[String]) {
         let Some(version) = self.way_back() else { return };
         if let Some(digest) = self.slots.current.digest() {
-            self.judge(policy, digest, kind, reason, output);
+            self.judge(policy, digest, kind, reason, output, None);
         }
         self.push(Step::Point { slot: Slot::Current, version });
     }
@@ -365,9 +397,9 @@ impl Draft {
         }
         let (Some(to), Some(digest)) = (self.way_back(), self.slots.current.digest()) else { return };
         let from = self.slots.current.version().cloned();
-        self.judge(policy, digest, VerdictKind::Operator, "rolled back by hand", &[]);
-        // Whoever goes back by hand wants that version, whatever was said of it.
-        self.remember(|memory| drop(memory.forget(&to.digest)));
+        // Whoever goes back by hand wants that version, whatever was said of it: forgotten in the same step, so that a rollback that is
+        // cut off is finished.
+        self.judge(policy, digest, VerdictKind::Operator, "rolled back by hand", &[], Some(to.digest));
         if self.slots.attempt.digest() == Some(digest) {
             self.push(Step::Clear(Slot::Attempt));
         }
@@ -377,7 +409,16 @@ impl Draft {
         }
     }
 
-    fn judge(&mut self, policy: &Policy, digest: Digest, kind: VerdictKind, reason: &str, output: &[String]) {
+    /// Writes a verdict, and lifts the one on another version.
+    fn judge(
+        &mut self,
+        policy: &Policy,
+        digest: Digest,
+        kind: VerdictKind,
+        reason: &str,
+        output: &[String],
+        forgotten: Option<Digest>,
+    ) {
         let verdict = Verdict {
             digest,
             kind,
@@ -388,6 +429,9 @@ impl Draft {
         };
         self.remember(|memory| {
             memory.judge(verdict);
+            if let Some(forgotten) = forgotten {
+                memory.forget(&forgotten);
+            }
             memory.trial = None;
             let about = |crashes: &Option<Crashes>| crashes.as_ref().is_some_and(|c| c.digest == digest);
             if about(&memory.probation) {

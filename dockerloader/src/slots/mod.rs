@@ -16,7 +16,7 @@ mod verdict;
 pub use apply::{ApplyError, act};
 pub use check::Objection;
 #[cfg(test)]
-pub(crate) use check::check;
+pub(crate) use apply::{Decide, Place, carry_out};
 #[cfg(test)]
 pub(crate) use decide::perform;
 pub use decide::{Event, NextRun, Policy, decide, next_run};

@@ -345,6 +345,19 @@ impl Machine {
     /// Settles the slots and goes on with whatever they say.
     fn choose(&mut self, now: Millis, first: bool, ground: &mut dyn Ground, actions: &mut Vec<Action>) {
         let (slots, next) = Self::settle(ground);
+        self.go_on(now, first, slots, next, ground, actions);
+    }
+
+    /// Goes on with what is to be run.
+    fn go_on(
+        &mut self,
+        now: Millis,
+        first: bool,
+        slots: Slots,
+        next: NextRun,
+        ground: &mut dyn Ground,
+        actions: &mut Vec<Action>,
+    ) {
         match next {
             NextRun::Trial(version) => self.start(now, version, true, &slots, ground, actions),
             NextRun::Current(version) => {

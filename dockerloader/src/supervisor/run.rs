@@ -3,6 +3,7 @@
 mod processes;
 pub(super) mod requests;
 
+use std::collections::VecDeque;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
@@ -76,6 +77,9 @@ struct Supervisor<'a> {
     server: Server,
     streams: Vec<Stream>,
     helper: Option<HelperPipe>,
+    /// What the machine has not been told yet, and whether it is being told.
+    inputs: VecDeque<Input>,
+    busy: bool,
     generation: String,
     leave: Option<i32>,
 }
@@ -147,6 +151,8 @@ impl<'a> Supervisor<'a> {
             server,
             streams: Vec::new(),
             helper: None,
+            inputs: VecDeque::new(),
+            busy: false,
             generation: String::new(),
             leave: None,
         })
@@ -255,13 +261,21 @@ impl<'a> Supervisor<'a> {
         Ok(ready)
     }
 
-    /// Gives the machine an input and does what it says.
+    /// Gives the machine an input and does what it says. What an action brings about, such as a program that can't be executed, waits
+    /// until all actions are done: else the later ones would undo what the machine said about that.
     fn input(&mut self, input: Input) {
-        let now = self.now();
-        let actions = self.machine.on(now, input, &mut self.ground);
-        for action in actions {
-            self.perform(action);
+        self.inputs.push_back(input);
+        if self.busy {
+            return;
         }
+        self.busy = true;
+        while let Some(input) = self.inputs.pop_front() {
+            let now = self.now();
+            for action in self.machine.on(now, input, &mut self.ground) {
+                self.perform(action);
+            }
+        }
+        self.busy = false;
     }
 
     fn perform(&mut self, action: Action) {

@@ -135,13 +135,15 @@ impl Machine {
 
     /// Something was staged while nothing could be run.
     fn choose_installed(&mut self, now: Millis, ground: &mut dyn Ground, actions: &mut Vec<Action>) {
-        if let Ok(slots) = ground.act(&Event::Start)
-            && matches!(next_run(&slots), NextRun::Missing(_))
-        {
-            let reason = "its tree is lost and could not be rebuilt".to_owned();
-            if let Err(error) = ground.act(&Event::Unstartable { reason }) {
-                tracing::error!(event = "settle_failed", "{error}");
-            }
+        let (slots, next) = Self::settle(ground);
+        if !matches!(next, NextRun::Missing(_)) {
+            // Settled once: a second time would count as a second attempt.
+            self.go_on(now, false, slots, next, ground, actions);
+            return;
+        }
+        let reason = "its tree is lost and could not be rebuilt".to_owned();
+        if let Err(error) = ground.act(&Event::Unstartable { reason }) {
+            tracing::error!(event = "settle_failed", "{error}");
         }
         self.choose(now, false, ground, actions);
     }

@@ -94,8 +94,11 @@ fn next(state: &State, trial: Trial) -> Option<Happening> {
         (Phase::Running(run), Some(_)) => run.probation_ends.is_some().then_some(H::Deadline),
         (Phase::Stopping { killed: true, .. }, Some(_)) => Some(H::Ends(Exit::Signal(9), false)),
         (Phase::Stopping { .. }, Some(_)) => Some(H::Ends(Exit::Code(0), false)),
-        // It waits for a registry that is not there.
-        (Phase::Installing { .. }, None) => None,
+        // It waits for a registry that is not there, unless there is something else.
+        (Phase::Installing { .. }, None) => {
+            let is_there = Slot::ALL.iter().any(|slot| state.directory.runnable(*slot).is_some());
+            is_there.then_some(H::Deadline)
+        }
         _ => machine.deadline().map(|_| H::Deadline),
     }
 }
@@ -110,7 +113,9 @@ fn at_rest(begun: &State, now: &State) -> Result<(), String> {
             None => Ok(()),
         };
     };
-    if now.directory.trees[process.version.number()] != Tree::Whole {
+    // What was damaged while it runs is found when it is to be started again.
+    let was_running = begun.process.is_some_and(|before| before.version == process.version);
+    if now.directory.trees[process.version.number()] != Tree::Whole && !was_running {
         return Err(format!("{} runs, and its tree is not whole", process.version));
     }
     Ok(())

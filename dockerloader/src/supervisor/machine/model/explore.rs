@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt::Write as _;
 
+use super::directory::Held;
 use super::ground::Fault;
 use super::happening::{Happening, happenings};
 use super::properties::Violation;
@@ -104,7 +105,9 @@ fn all_faults(state: &State, steps: usize, scope: &Scope) -> Vec<Fault> {
         if scope.disk {
             faults.extend([Fault::Full(step), Fault::Broken(step)]);
         }
-        if state.pulling.is_some_and(|puller| !puller.done) {
+        // Setting a foreign thing aside takes along what is put in its place within the same instant.
+        let is_clean = !state.directory.links.contains(&Held::Foreign);
+        if is_clean && state.pulling.is_some_and(|puller| !puller.done) {
             faults.push(Fault::Staged(step));
         }
     }

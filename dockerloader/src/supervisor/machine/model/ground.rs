@@ -5,7 +5,7 @@ use super::directory::{Directory, TODAY};
 use super::puller::Puller;
 use super::rules::Rules;
 use crate::digest::Digest;
-use crate::slots::{Policy, Slots, Step, check};
+use crate::slots::{Place, Policy, Slots, Step, carry_out};
 
 /// What goes wrong while an input is dealt with. Steps are counted over the whole input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,39 +63,40 @@ impl Faulty<'_> {
     }
 }
 
+impl Place for Faulty<'_> {
+    fn read(&mut self) -> Result<Slots, ApplyError> {
+        Ok(self.directory.slots())
+    }
+
+    fn perform(&mut self, step: &Step) -> Result<(), ApplyError> {
+        if let Err(kind) = self.meet(step) {
+            if let Some(told) = &mut self.narrated {
+                told.push(format!("        ({step}: {})", if self.dark { "the power goes" } else { "fails" }));
+            }
+            return Err(ApplyError::Step { step: step.to_string(), source: kind.into() });
+        }
+        self.step += 1;
+        self.directory.perform(step);
+        self.seen.push(self.directory);
+        if let Some(told) = &mut self.narrated {
+            told.push(format!("        {step}"));
+        }
+        Ok(())
+    }
+}
+
 impl Ground for Faulty<'_> {
     fn act(&mut self, event: &Event) -> Result<Slots, ApplyError> {
-        let refused = |step: &Step, kind: std::io::ErrorKind| ApplyError::Step {
-            step: step.to_string(),
-            source: kind.into(),
-        };
         if self.dark {
             return Ok(self.directory.slots());
         }
-        let before = self.directory.slots();
         let policy = Policy { now: TODAY, ..self.rules.policy.clone() };
-        let steps = (self.rules.decide)(&before, event, &policy);
-        if self.rules.second_opinion
-            && let Err(objection) = check(&before, &steps)
-        {
+        let decide = self.rules.decide;
+        let acted = carry_out(self, event, &policy, decide);
+        if let Err(ApplyError::Objection(objection)) = &acted {
             self.objection = Some(format!("{event:?}: {objection}"));
-            return Err(objection.into());
         }
-        for step in &steps {
-            if let Err(kind) = self.meet(step) {
-                if let Some(told) = &mut self.narrated {
-                    told.push(format!("        ({step}: {})", if self.dark { "the power goes" } else { "fails" }));
-                }
-                return Err(refused(step, kind));
-            }
-            self.step += 1;
-            self.directory.perform(step);
-            self.seen.push(self.directory);
-            if let Some(told) = &mut self.narrated {
-                told.push(format!("        {step}"));
-            }
-        }
-        Ok(self.directory.slots())
+        acted
     }
 
     fn slots(&mut self) -> Slots {

@@ -168,7 +168,12 @@ fn world(state: &State, scope: &Scope, all: &mut Vec<Happening>) {
             all.push(H::Forget(version));
         }
         if scope.trees && directory.trees[version.number()] == Tree::Whole {
-            all.extend([H::TreeLost(version), H::TreeDamaged(version)]);
+            all.push(H::TreeLost(version));
+            // The tree of a version that is staged is not looked at before its trial.
+            let staged = [Slot::Attempt, Slot::Attempting].map(|slot| directory.held(slot));
+            if !staged.contains(&Some(version)) {
+                all.push(H::TreeDamaged(version));
+            }
         }
     }
     if scope.operator {

@@ -76,8 +76,7 @@ impl Past {
         // A stop that is asked for costs no attempt, if that could be written.
         if let (Some(process), None) = (before.process.filter(|process| process.trial), &after.live)
             && before.live.as_ref().is_some_and(Machine::is_stopping)
-            && after.directory.held(Slot::Attempt) == Some(process.version)
-            && after.directory.held(Slot::Attempting).is_none()
+            && gave_back(before, seen, process.version)
         {
             self.never_began(process.version);
         }
@@ -99,4 +98,13 @@ impl Past {
             self.guilty[process.version.number()] = true;
         }
     }
+}
+
+/// Whether a step took an attempt back.
+fn gave_back(before: &State, seen: &[Directory], version: Version) -> bool {
+    let attempts = |directory: &Directory| match directory.trial {
+        Some((tried, attempts, _)) if tried == version => attempts,
+        _ => 0,
+    };
+    seen.iter().any(|directory| attempts(directory) < attempts(&before.directory))
 }

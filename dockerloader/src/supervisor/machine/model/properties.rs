@@ -5,7 +5,7 @@ use std::fmt;
 use super::super::Phase;
 use super::directory::{Directory, Held, Judged, Tree, VERSIONS, Version, index};
 use super::happening::Happening;
-use super::rules::Rules;
+use super::rules::{Rules, Scope};
 use super::state::State;
 use crate::layout::Slot;
 
@@ -55,10 +55,14 @@ pub(super) fn of_start(
     version: Version,
     trial: bool,
     rules: &Rules,
+    scope: &Scope,
 ) -> Option<Violation> {
     let number = version.number();
     if let Some(process) = state.process {
         return broken(Property::I1, format!("{version} is started while {} runs", process.version));
+    }
+    if directory.trees[number] != Tree::Whole && !scope.trees {
+        return broken(Property::I2, format!("{version} is started, and its tree is not there"));
     }
     if state.cleaning.is_some_and(|clean_up| clean_up.doomed[number]) {
         return broken(Property::I3, format!("{version} is started while a clean-up is about to remove it"));
@@ -95,7 +99,6 @@ pub(super) fn of_steps(
     before: &State,
     seen: &[Directory],
     happening: Happening,
-    _rules: &Rules,
 ) -> Option<Violation> {
     let mut last = before.directory;
     for directory in seen {
@@ -129,7 +132,11 @@ fn entrypoint_moves(
 }
 
 fn keeps_one(from: &Directory, to: &Directory) -> Option<Violation> {
-    let some = |directory: &Directory| Slot::ALL.iter().any(|slot| directory.runnable(*slot).is_some());
+    // Whether a program can be executed is not known before that is tried.
+    let some = |directory: &Directory| {
+        let mut held = Slot::ALL.iter().filter_map(|slot| directory.held(*slot));
+        held.any(|version| directory.trees[version.number()] != Tree::Missing)
+    };
     if some(from) && !some(to) {
         return broken(Property::I3, "no slot names a version that can be run any more");
     }
@@ -172,16 +179,14 @@ pub(super) fn of_state(state: &State) -> Option<Violation> {
     }
     let Phase::Running(run) = &machine.phase else { return None };
     let version = Version::of(&run.version.digest);
-    let is_current = directory.links[index(Slot::Current)] == Held::Version(version);
-    let is_tried = directory.links[index(Slot::Attempting)] == Held::Version(version);
+    // What somebody put in a link's place is a finding of its own.
+    let names = |slot| [Held::Version(version), Held::Foreign].contains(&directory.links[index(slot)]);
+    let (is_current, is_tried) = (names(Slot::Current), names(Slot::Attempting));
     match run.trial_ends {
         Some(_) if !is_tried && !is_current => {
             broken(Property::I8, format!("{version} is on trial, but no link says so"))
         }
         None if !is_current => broken(Property::I8, format!("{version} runs, but entrypoint names another")),
-        None if directory.runnable(Slot::Attempting).is_some() => {
-            broken(Property::I8, "a version is said to be tried, but nothing is on trial")
-        }
         _ => None,
     }
 }

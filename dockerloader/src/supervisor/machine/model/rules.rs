@@ -1,14 +1,12 @@
 //! What the model is run with: the real rules, or one of them broken on purpose.
 
-use crate::slots::{Event, Policy, Slots, Step, decide};
+use crate::slots::{Decide, Policy, decide};
 
 /// What is decided by whom.
 #[derive(Clone)]
 pub(super) struct Rules {
-    pub(super) decide: fn(&Slots, &Event, &Policy) -> Vec<Step>,
+    pub(super) decide: Decide,
     pub(super) policy: Policy,
-    /// Whether steps go through `slots::check`.
-    pub(super) second_opinion: bool,
     /// Whether a `ready` of another run is refused.
     pub(super) generations: bool,
     /// Whether the supervisor's place is locked.
@@ -26,7 +24,6 @@ impl Default for Rules {
         Self {
             decide,
             policy: Policy::default(),
-            second_opinion: true,
             generations: true,
             place: true,
             clean_up_keeps: true,

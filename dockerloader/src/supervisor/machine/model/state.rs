@@ -117,12 +117,13 @@ impl State {
             },
             state: self.clone(),
             rules,
+            scope,
             now: BASE,
             violation: None,
             waiting: Vec::new(),
             busy: false,
         };
-        turn.happens(happening, scope);
+        turn.happens(happening);
         let mut violation = turn.violation.take();
         let Turn { ground, mut state, now, .. } = turn;
         state.directory = ground.directory;
@@ -134,7 +135,7 @@ impl State {
             violation = violation.or(Some(Violation { property: Property::SecondOpinion, what: objection }));
         }
         state.settle_time(now);
-        let violation = violation.or_else(|| properties::of_steps(self, &ground.seen, happening, rules));
+        let violation = violation.or_else(|| properties::of_steps(self, &ground.seen, happening));
         let mut past = state.past;
         past.witness(self, &state, &ground.seen, happening);
         state.past = past;
@@ -192,6 +193,7 @@ struct Turn<'a> {
     ground: Faulty<'a>,
     state: State,
     rules: &'a Rules,
+    scope: &'a Scope,
     now: Millis,
     violation: Option<Violation>,
     /// Inputs that actions brought about.
@@ -200,11 +202,11 @@ struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    fn happens(&mut self, happening: Happening, scope: &Scope) {
+    fn happens(&mut self, happening: Happening) {
         use Happening as H;
         match happening {
             H::PowerOn => {
-                self.state.live = Some(Machine::new(config(scope), 1000));
+                self.state.live = Some(Machine::new(config(self.scope), 1000));
                 self.input(Input::Begin);
             }
             H::PowerCut => self.ground.dark = true,
@@ -429,7 +431,8 @@ impl Turn<'_> {
                 self.state.helper = None;
             }
             Action::Reply(READY, Reply::Committed { digest } | Reply::AlreadyCommitted { digest }) => {
-                if self.ground.directory.held(Slot::Current) != Some(Version::of(&digest)) {
+                let entrypoint = self.ground.directory.links[index(Slot::Current)];
+                if entrypoint != Held::Foreign && entrypoint != Held::Version(Version::of(&digest)) {
                     self.violate(Property::I8, "it was told that it is committed, but entrypoint names another");
                 }
             }
@@ -450,7 +453,7 @@ impl Turn<'_> {
 
     fn start(&mut self, version: Version, trial: bool) {
         if let Some(violation) =
-            properties::of_start(&self.state, &self.ground.directory, version, trial, self.rules)
+            properties::of_start(&self.state, &self.ground.directory, version, trial, self.rules, self.scope)
         {
             self.violation.get_or_insert(violation);
         }
