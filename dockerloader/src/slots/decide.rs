@@ -98,7 +98,7 @@ pub fn decide(slots: &Slots, event: &Event, policy: &Policy) -> Vec<Step> {
         Event::Start => {
             draft.finish_commit(policy);
             draft.settle(policy);
-            draft.choose();
+            draft.choose(policy);
         }
         Event::Ready => draft.commit(policy),
         Event::TrialFailed { kind, reason, output } => {
@@ -230,7 +230,8 @@ impl Draft {
             // `update-attempt` alone does not count here: an application of the file contract writes it before it stages.
             let blocked =
                 self.slots.memory.verdict(&staged.digest).is_some_and(|verdict| verdict.blocks(policy.now));
-            if is_current || blocked {
+            // While the current version is lost, one that failed is better than none (I3).
+            if is_current || (blocked && self.slots.current.version().is_some()) {
                 self.push(Step::Clear(Slot::Attempt));
                 if self.slots.memory.trial.is_some() {
                     self.remember(|memory| memory.trial = None);
@@ -250,8 +251,7 @@ impl Draft {
         if self.slots.current.digest() == Some(named.digest) || newer {
             self.push(Step::Clear(Slot::Attempting));
         } else if attempts >= policy.attempts && self.slots.current.version().is_some() {
-            let reason = format!("interrupted in {attempts} trials, by a stop or a loss of power");
-            self.fail_trial(policy, VerdictKind::Interrupted, &reason, &[]);
+            self.fail_trial(policy, VerdictKind::Interrupted, &interrupted(attempts), &[]);
         } else {
             self.push(Step::Move { from: Slot::Attempting, to: Slot::Attempt });
         }
@@ -286,15 +286,22 @@ impl Draft {
     }
 
     /// A staged version is put on trial, its attempt counted before it can be executed.
-    fn choose(&mut self) {
+    fn choose(&mut self, policy: &Policy) {
         let (Link::Version(staged), Link::Version(current)) = (&self.slots.attempt, &self.slots.current)
         else {
             return;
         };
         let (staged, current) = (staged.clone(), current.clone());
+        let before = self.slots.memory.trial.as_ref().filter(|trial| trial.digest == staged.digest);
+        let made = before.map_or(0, |trial| trial.attempts);
+        if made >= policy.attempts {
+            // It was put back while nothing else could be run.
+            self.judge(policy, staged.digest, VerdictKind::Interrupted, &interrupted(made), &[], None);
+            self.push(Step::Clear(Slot::Attempt));
+            return;
+        }
         self.remember(|memory| {
-            let before = memory.trial.as_ref().filter(|trial| trial.digest == staged.digest);
-            let attempts = before.map_or(0, |trial| trial.attempts).saturating_add(1);
+            let attempts = made.saturating_add(1);
             memory.trial = Some(Trial {
                 digest: staged.digest,
                 attempts,
@@ -445,6 +452,10 @@ impl Draft {
             self.push(Step::MarkAttempt(digest));
         }
     }
+}
+
+fn interrupted(attempts: u32) -> String {
+    format!("interrupted in {attempts} trials, by a stop or a loss of power")
 }
 
 /// What a step makes of the slots, without a disk.

@@ -376,7 +376,20 @@ impl Machine {
             }
             NextRun::Missing(digest) if self.restored == Some(digest) => {
                 tracing::error!(event = "missing", %digest, "the current version is not on disk, and can't be rebuilt from it");
-                self.install_later(now);
+                let event = Event::Unstartable { reason: "its tree is lost again".to_owned() };
+                let slots = ground.act(&event).unwrap_or_else(|error| {
+                    tracing::error!(event = "settle_failed", "{error}");
+                    ground.slots()
+                });
+                match slots.current.version().cloned() {
+                    Some(version) => {
+                        tracing::warn!(event = "roll_back", from = %digest, to = %version.digest, "running another version");
+                        self.start(now, version, false, &slots, ground, actions);
+                    }
+                    None => {
+                        self.install_later(now);
+                    }
+                }
             }
             NextRun::Missing(digest) => {
                 tracing::error!(event = "missing", %digest, "the current version is not on disk: restoring it");

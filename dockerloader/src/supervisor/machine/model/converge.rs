@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::super::{Exit, Helper, Phase};
-use super::directory::{Tree, Version};
+use super::directory::{Judged, Tree, Version};
 use super::ground::Fault;
 use super::happening::Happening;
 use super::properties::{Property, Violation};
@@ -54,7 +54,7 @@ impl Calm {
                 now = after.state;
             }
             if !well.contains(&now.name()) {
-                at_rest(state, &now).map_err(failed)?;
+                at_rest(state, &now, trial).map_err(failed)?;
                 passed.push(now.name());
             }
             self.longest = self.longest.max(passed.len());
@@ -88,7 +88,9 @@ fn next(state: &State, trial: Trial) -> Option<Happening> {
     match (&machine.phase, process) {
         (_, Some(process)) if !process.main => Some(H::LastChildEnds),
         (Phase::Running(run), Some(_)) if run.trial_ends.is_some() => Some(match trial {
-            Trial::Good => H::Ready,
+            Trial::Good if process.is_some_and(|process| !process.ready) => H::Ready,
+            // It was told why it can't be committed.
+            Trial::Good => H::Deadline,
             Trial::Bad => H::Ends(Exit::Code(1), false),
         }),
         (Phase::Running(run), Some(_)) => run.probation_ends.is_some().then_some(H::Deadline),
@@ -104,9 +106,18 @@ fn next(state: &State, trial: Trial) -> Option<Happening> {
 }
 
 /// What runs in the end is there, and the one that was good before, if there was one.
-fn at_rest(begun: &State, now: &State) -> Result<(), String> {
+fn at_rest(begun: &State, now: &State, trial: Trial) -> Result<(), String> {
     let directory = &begun.directory;
-    let candidates: Vec<Version> = Slot::ALL.iter().filter_map(|slot| directory.runnable(*slot)).collect();
+    // A version that never was the current one may turn out to be none.
+    let is_good = |version: &Version| {
+        let number = version.number();
+        let may_fail = trial == Trial::Bad && directory.held(Slot::Current).is_some();
+        // One that crashes gives way to one whose damage nobody knows of yet.
+        let is_doubtful = begun.past.guilty[number] && directory.trees.contains(&Tree::Damaged);
+        (begun.past.been[number] && !is_doubtful) || (!may_fail && begun.live.is_none() && directory.judged[number] == Judged::No)
+    };
+    let candidates: Vec<Version> =
+        Slot::ALL.iter().filter_map(|slot| directory.runnable(*slot)).filter(is_good).collect();
     let Some(process) = now.process else {
         return match candidates.first() {
             Some(version) => Err(format!("nothing runs although {version} is there: {}", now.directory)),

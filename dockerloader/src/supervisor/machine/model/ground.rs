@@ -31,6 +31,8 @@ pub(super) struct Faulty<'a> {
     pub(super) step: usize,
     /// The power is gone: nothing that follows happens.
     pub(super) dark: bool,
+    /// A step could not be performed.
+    pub(super) failed: bool,
     /// What the second opinion objected to.
     pub(super) objection: Option<String>,
     /// Each step, for people, when somebody wants to know.
@@ -70,6 +72,7 @@ impl Place for Faulty<'_> {
 
     fn perform(&mut self, step: &Step) -> Result<(), ApplyError> {
         if let Err(kind) = self.meet(step) {
+            self.failed = true;
             if let Some(told) = &mut self.narrated {
                 told.push(format!("        ({step}: {})", if self.dark { "the power goes" } else { "fails" }));
             }

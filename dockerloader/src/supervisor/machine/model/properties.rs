@@ -47,13 +47,21 @@ fn broken(property: Property, what: impl Into<String>) -> Option<Violation> {
     Some(Violation::new(property, what))
 }
 
+/// A version is about to be executed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Start {
+    pub(super) version: Version,
+    pub(super) trial: bool,
+    /// Whether all that was decided could be written.
+    pub(super) written: bool,
+}
+
 /// Before a version is executed. I1: one at a time. I2: what is executed is there. I4: nothing that failed. I5: what has not
 /// failed has three attempts, each counted before it is made. I8: what runs is what the links say.
 pub(super) fn of_start(
     state: &State,
     directory: &Directory,
-    version: Version,
-    trial: bool,
+    Start { version, trial, written }: Start,
     rules: &Rules,
     scope: &Scope,
 ) -> Option<Violation> {
@@ -87,7 +95,8 @@ pub(super) fn of_start(
     }
     let is_final = |version: Version| matches!(directory.judged[version.number()], Judged::App | Judged::Operator);
     let other = directory.runnable(Slot::Previous).filter(|previous| *previous != version && !is_final(*previous));
-    if let (true, Some(other)) = (is_final(version) || state.past.condemned[number], other) {
+    // Where a rollback can't be written, what entrypoint names runs.
+    if let (true, true, Some(other)) = (written, is_final(version) || state.past.condemned[number], other) {
         return broken(Property::I4, format!("{version} failed, and runs again although {other} is there"));
     }
     None

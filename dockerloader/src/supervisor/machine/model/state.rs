@@ -111,6 +111,7 @@ impl State {
                 fault,
                 step: 0,
                 dark: false,
+                failed: false,
                 objection: None,
                 narrated: narrate.then(Vec::new),
                 seen: Vec::new(),
@@ -452,9 +453,10 @@ impl Turn<'_> {
     }
 
     fn start(&mut self, version: Version, trial: bool) {
-        if let Some(violation) =
-            properties::of_start(&self.state, &self.ground.directory, version, trial, self.rules, self.scope)
-        {
+        let start = properties::Start { version, trial, written: !self.ground.failed };
+        let violation =
+            properties::of_start(&self.state, &self.ground.directory, start, self.rules, self.scope);
+        if let Some(violation) = violation {
             self.violation.get_or_insert(violation);
         }
         if trial {
