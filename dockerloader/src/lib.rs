@@ -89,6 +89,8 @@ pub mod gc;
 )]
 pub mod slots;
 
+pub mod state_files;
+
 pub mod report;
 
 pub mod app;

@@ -31,7 +31,7 @@ pub fn report(disk: &(impl Disk + ?Sized), layout: &Layout, slots: &Slots, targe
         rejected: rejected(disk, layout, slots),
         last_check: slots.memory.last_check.clone(),
         trees: volume::recall(disk, layout).map(|memory| memory.trees),
-        findings: slots.findings.clone(),
+        findings: [slots.findings.clone(), crate::state_files::findings(disk, layout, slots)].concat(),
     }
 }
 

@@ -263,7 +263,8 @@ impl Draft {
         let final_verdict = |digest: Digest| {
             self.slots.memory.verdict(&digest).filter(|verdict| verdict.retry_seconds().is_none())
         };
-        let Some(kind) = self.slots.current.digest().and_then(final_verdict).map(|verdict| verdict.kind) else {
+        let Some(kind) = self.slots.current.digest().and_then(final_verdict).map(|verdict| verdict.kind)
+        else {
             return;
         };
         let Some(to) = self.way_back().filter(|to| final_verdict(to.digest).is_none()) else { return };

@@ -14,9 +14,9 @@ mod step;
 mod verdict;
 
 pub use apply::{ApplyError, act};
-pub use check::Objection;
 #[cfg(test)]
 pub(crate) use apply::{Decide, Place, carry_out};
+pub use check::Objection;
 #[cfg(test)]
 pub(crate) use decide::perform;
 pub use decide::{Event, NextRun, Policy, decide, next_run};

@@ -170,6 +170,9 @@ impl<'a> Supervisor<'a> {
             target = %self.settings.target.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string),
             "supervising as process {}", std::process::id()
         );
+        for finding in self.status().findings {
+            tracing::warn!(event = "finding", "{finding}");
+        }
         self.input(Input::Begin);
         while self.leave.is_none() {
             if let Err(error) = self.turn() {

@@ -36,7 +36,8 @@ impl Machine {
                     }
                     // Its tree or its link is gone, so there is nothing that entrypoint could name.
                     Ok(_) if !is_committed => {
-                        let reason = "entrypoint-attempting does not name this version any more, or its tree is gone";
+                        let reason =
+                            "entrypoint-attempting does not name this version any more, or its tree is gone";
                         tracing::error!(event = "commit_failed", %digest, "{reason}");
                         Reply::Refused { reason: reason.to_owned() }
                     }

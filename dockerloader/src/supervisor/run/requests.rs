@@ -94,9 +94,7 @@ pub(in crate::supervisor) fn allowed(
         },
         Request::Status => Ok(()),
         Request::Rollback | Request::Forget { .. } if trusted => Ok(()),
-        Request::Rollback | Request::Forget { .. } => {
-            Err("only root and the supervisor's user may ask this")
-        }
+        Request::Rollback | Request::Forget { .. } => Err("only root and the supervisor's user may ask this"),
     }
 }
 

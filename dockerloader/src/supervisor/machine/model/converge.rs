@@ -33,7 +33,12 @@ enum Trial {
 
 impl Calm {
     /// Whether the state comes to rest, whatever a version on trial does.
-    pub(super) fn comes_to_rest(&mut self, state: &State, rules: &Rules, scope: &Scope) -> Result<(), Violation> {
+    pub(super) fn comes_to_rest(
+        &mut self,
+        state: &State,
+        rules: &Rules,
+        scope: &Scope,
+    ) -> Result<(), Violation> {
         for (trial, well) in [Trial::Good, Trial::Bad].into_iter().zip(&mut self.well) {
             let mut now = state.clone();
             let mut passed = Vec::new();
@@ -114,7 +119,8 @@ fn at_rest(begun: &State, now: &State, trial: Trial) -> Result<(), String> {
         let may_fail = trial == Trial::Bad && directory.held(Slot::Current).is_some();
         // One that crashes gives way to one whose damage nobody knows of yet.
         let is_doubtful = begun.past.guilty[number] && directory.trees.contains(&Tree::Damaged);
-        (begun.past.been[number] && !is_doubtful) || (!may_fail && begun.live.is_none() && directory.judged[number] == Judged::No)
+        (begun.past.been[number] && !is_doubtful)
+            || (!may_fail && begun.live.is_none() && directory.judged[number] == Judged::No)
     };
     let candidates: Vec<Version> =
         Slot::ALL.iter().filter_map(|slot| directory.runnable(*slot)).filter(is_good).collect();

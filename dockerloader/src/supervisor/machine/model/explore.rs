@@ -3,19 +3,22 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt::Write as _;
 
+use super::converge::Calm;
 use super::directory::Held;
 use super::ground::Fault;
 use super::happening::{Happening, happenings};
 use super::properties::Violation;
-use super::converge::Calm;
 use super::rules::{Rules, Scope};
 use super::state::State;
+use crate::layout::Slot;
 
 /// What was found.
 #[derive(Debug)]
 pub(super) struct Explored {
     pub(super) states: usize,
     pub(super) transitions: usize,
+    /// Whether these are all.
+    pub(super) complete: bool,
     /// The longest of all shortest ways to a state.
     pub(super) depth: usize,
     /// Inputs after which the last state stood still, without faults and without a registry.
@@ -52,13 +55,20 @@ impl Explored {
 }
 
 /// Explores a scope to its end, or to the first broken property, or to so many states.
-pub(super) fn explore(rules: &Rules, scope: &Scope, most_states: usize) -> Explored {
+pub(super) fn explore(rules: &Rules, scope: &Scope, most_states: usize, first_only: bool) -> Explored {
+    let most_found = if first_only { 1 } else { MOST };
     let first = State::new();
     let mut known: HashMap<u64, Option<(u64, Choice)>> = HashMap::from([(first.name(), None)]);
     let mut queue = VecDeque::from([(first, 0)]);
     let mut calm = Calm::default();
-    let mut explored =
-        Explored { states: 0, transitions: 0, depth: 0, longest_calm: 0, counterexamples: Vec::new() };
+    let mut explored = Explored {
+        states: 0,
+        transitions: 0,
+        complete: false,
+        depth: 0,
+        longest_calm: 0,
+        counterexamples: Vec::new(),
+    };
     while let Some((state, depth)) = queue.pop_front() {
         explored.states += 1;
         explored.depth = depth;
@@ -87,10 +97,11 @@ pub(super) fn explore(rules: &Rules, scope: &Scope, most_states: usize) -> Explo
                 }
             }
         }
-        if explored.states >= most_states || explored.counterexamples.len() >= MOST {
+        if explored.states >= most_states || explored.counterexamples.len() >= most_found {
             break;
         }
     }
+    explored.complete = queue.is_empty();
     explored.longest_calm = calm.longest;
     explored
 }
@@ -105,8 +116,9 @@ fn all_faults(state: &State, steps: usize, scope: &Scope) -> Vec<Fault> {
         if scope.disk {
             faults.extend([Fault::Full(step), Fault::Broken(step)]);
         }
-        // Setting a foreign thing aside takes along what is put in its place within the same instant.
-        let is_clean = !state.directory.links.contains(&Held::Foreign);
+        // Taking away what is no version takes along what is put in its place within the same instant; the next look stages it again.
+        let is_clean = !state.directory.links.contains(&Held::Foreign)
+            && state.directory.held(Slot::Attempt) == state.directory.runnable(Slot::Attempt);
         if is_clean && state.pulling.is_some_and(|puller| !puller.done) {
             faults.push(Fault::Staged(step));
         }

@@ -74,7 +74,10 @@ impl Place for Faulty<'_> {
         if let Err(kind) = self.meet(step) {
             self.failed = true;
             if let Some(told) = &mut self.narrated {
-                told.push(format!("        ({step}: {})", if self.dark { "the power goes" } else { "fails" }));
+                told.push(format!(
+                    "        ({step}: {})",
+                    if self.dark { "the power goes" } else { "fails" }
+                ));
             }
             return Err(ApplyError::Step { step: step.to_string(), source: kind.into() });
         }

@@ -32,10 +32,14 @@ pub(super) enum Happening {
     LastChildEnds,
     RestoreEnds(bool),
     CheckFails,
-    PullBegins { ours: bool },
+    PullBegins {
+        ours: bool,
+    },
     PullStages,
     PullEnds,
-    CleanUpBegins { ours: bool },
+    CleanUpBegins {
+        ours: bool,
+    },
     CleanUpRemoves,
     RollBack,
     Forget(Version),
@@ -126,7 +130,8 @@ pub(super) fn happenings(state: &State, scope: &Scope) -> Vec<Happening> {
                 all.push(H::CommitsByRename);
             }
             let is_news = machine.pauses > 0 || machine.restored.is_some();
-            let young = machine.run().is_some_and(|run| run.trial_ends.is_none() && run.since + STEADY > BASE);
+            let young =
+                machine.run().is_some_and(|run| run.trial_ends.is_none() && run.since + STEADY > BASE);
             if is_news && young {
                 all.push(H::LongRun);
             }

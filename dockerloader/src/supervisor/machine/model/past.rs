@@ -41,7 +41,13 @@ impl Past {
     }
 
     /// Takes note of one happening.
-    pub(super) fn witness(&mut self, before: &State, after: &State, seen: &[Directory], happening: Happening) {
+    pub(super) fn witness(
+        &mut self,
+        before: &State,
+        after: &State,
+        seen: &[Directory],
+        happening: Happening,
+    ) {
         self.guilt(before, after, happening);
         for directory in seen.iter().chain([&after.directory]) {
             if let Some(current) = directory.held(Slot::Current) {

@@ -77,7 +77,10 @@ pub(super) fn of_start(
     }
     if trial {
         if directory.held(Slot::Attempting) != Some(version) {
-            return broken(Property::I8, format!("{version} is tried, but entrypoint-attempting does not name it"));
+            return broken(
+                Property::I8,
+                format!("{version} is tried, but entrypoint-attempting does not name it"),
+            );
         }
         if state.past.condemned[number] {
             return broken(Property::I4, format!("{version} failed, and is tried again unasked"));
@@ -93,8 +96,10 @@ pub(super) fn of_start(
     if directory.held(Slot::Current) != Some(version) {
         return broken(Property::I8, format!("{version} runs, but entrypoint does not name it"));
     }
-    let is_final = |version: Version| matches!(directory.judged[version.number()], Judged::App | Judged::Operator);
-    let other = directory.runnable(Slot::Previous).filter(|previous| *previous != version && !is_final(*previous));
+    let is_final =
+        |version: Version| matches!(directory.judged[version.number()], Judged::App | Judged::Operator);
+    let other =
+        directory.runnable(Slot::Previous).filter(|previous| *previous != version && !is_final(*previous));
     // Where a rollback can't be written, what entrypoint names runs.
     if let (true, true, Some(other)) = (written, is_final(version) || state.past.condemned[number], other) {
         return broken(Property::I4, format!("{version} failed, and runs again although {other} is there"));
@@ -104,19 +109,45 @@ pub(super) fn of_start(
 
 /// Of every step. I1: `entrypoint` moves to what said that it is ready, to what it named before, or away from what can't be run.
 /// I3: what can be run does not become less than something.
-pub(super) fn of_steps(
-    before: &State,
-    seen: &[Directory],
-    happening: Happening,
-) -> Option<Violation> {
+pub(super) fn of_steps(before: &State, seen: &[Directory], happening: Happening) -> Option<Violation> {
     let mut last = before.directory;
     for directory in seen {
-        let violation = entrypoint_moves(before, &last, directory, happening)
+        let violation = verdict_comes_first(before, &last, directory, happening)
+            .or_else(|| way_back_comes_first(&last, directory))
+            .or_else(|| entrypoint_moves(before, &last, directory, happening))
             .or_else(|| keeps_one(&last, directory));
         if violation.is_some() {
             return violation;
         }
         last = *directory;
+    }
+    None
+}
+
+/// I4: the link of a trial that failed goes only when its verdict is written, unless something newer is to be tried instead.
+fn verdict_comes_first(
+    before: &State,
+    from: &Directory,
+    to: &Directory,
+    happening: Happening,
+) -> Option<Violation> {
+    let tried = from.runnable(Slot::Attempting)?;
+    let is_about = before.process.is_some_and(|process| process.trial && process.version == tried);
+    let ends = matches!(happening, Happening::Ends(..) | Happening::LastChildEnds);
+    let is_kept = Slot::ALL.iter().any(|slot| to.held(*slot) == Some(tried));
+    let is_superseded = to.held(Slot::Attempt).is_some();
+    if is_about && ends && !is_kept && !is_superseded && to.judged[tried.number()] == Judged::No {
+        return broken(Property::I4, format!("{tried} failed, and its link goes before that is written"));
+    }
+    None
+}
+
+/// I3: the record of where a trial came from goes only when the way back is laid.
+fn way_back_comes_first(from: &Directory, to: &Directory) -> Option<Violation> {
+    let (tried, _, Some(origin)) = from.trial? else { return None };
+    let is_commit = to.trial.is_none() && to.held(Slot::Current) == Some(tried) && origin != tried;
+    if is_commit && from.held(Slot::Previous) != Some(origin) {
+        return broken(Property::I3, format!("{tried} is committed, and no link leads back to {origin}"));
     }
     None
 }

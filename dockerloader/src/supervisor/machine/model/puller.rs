@@ -75,7 +75,8 @@ impl CleanUp {
             keep.insert(target.digest());
         }
         let complete = directory.links.iter().all(|held| *held != Held::Foreign);
-        let there = Version::all(VERSIONS).filter(|version| directory.trees[version.number()] != Tree::Missing);
+        let there =
+            Version::all(VERSIONS).filter(|version| directory.trees[version.number()] != Tree::Missing);
         let names = there.map(|version| OsString::from(version.digest().to_string())).collect();
         let present = BTreeMap::from([(Folder::Extracted, names)]);
         let planned = plan(&keep, complete, &present, &BTreeMap::new(), None);

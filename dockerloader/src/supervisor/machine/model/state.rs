@@ -2,7 +2,9 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use super::super::{Action, Config, Exit, Helper, Input, Machine, Millis, OnTrialFailure, Outcome, Phase, STEADY};
+use super::super::{
+    Action, Config, Exit, Helper, Input, Machine, Millis, OnTrialFailure, Outcome, Phase, STEADY,
+};
 use super::directory::{Directory, Held, Judged, Tree, VERSIONS, Version, index};
 use super::ground::{Fault, Faulty};
 use super::happening::Happening;
@@ -86,7 +88,8 @@ impl State {
         let Self { directory, live, process, helper, pulling, cleaning, tag, past } = self;
         (directory, process, helper, pulling, cleaning, tag, past).hash(&mut hasher);
         if let Some(machine) = live {
-            let Machine { config: _, jitter: _, starts: _, last_outcome: _, failed_installs: _, .. } = machine;
+            let Machine { config: _, jitter: _, starts: _, last_outcome: _, failed_installs: _, .. } =
+                machine;
             (&machine.phase, machine.helper, &machine.waiting, machine.clean_up_wanted).hash(&mut hasher);
             (machine.check_wanted, machine.last_look, machine.pauses).hash(&mut hasher);
             (machine.restored, machine.leaving).hash(&mut hasher);
@@ -287,7 +290,8 @@ impl Turn<'_> {
             H::Forget(version) => self.offline(&Event::Forget(version.digest())),
             H::SecondSupervisor => {
                 if !self.rules.place {
-                    self.violation = Some(Violation::new(Property::I7, "two supervisors act on one directory"));
+                    self.violation =
+                        Some(Violation::new(Property::I7, "two supervisors act on one directory"));
                 }
             }
             H::PauseOver(version) => self.ground.directory.judged[version.number()] = Judged::No,
@@ -434,7 +438,10 @@ impl Turn<'_> {
             Action::Reply(READY, Reply::Committed { digest } | Reply::AlreadyCommitted { digest }) => {
                 let entrypoint = self.ground.directory.links[index(Slot::Current)];
                 if entrypoint != Held::Foreign && entrypoint != Held::Version(Version::of(&digest)) {
-                    self.violate(Property::I8, "it was told that it is committed, but entrypoint names another");
+                    self.violate(
+                        Property::I8,
+                        "it was told that it is committed, but entrypoint names another",
+                    );
                 }
             }
             Action::Leave(_) => {
@@ -444,11 +451,7 @@ impl Turn<'_> {
                     self.violate(Property::I1, "the supervisor leaves while the application runs");
                 }
             }
-            Action::Forward(_)
-            | Action::AskToStop(_)
-            | Action::Sweep
-            | Action::Kill
-            | Action::Reply(..) => {}
+            Action::Forward(_) | Action::AskToStop(_) | Action::Sweep | Action::Kill | Action::Reply(..) => {}
         }
     }
 
@@ -492,7 +495,9 @@ fn words(action: &Action) -> String {
         Action::Start { version, trial: false } => format!("runs {}", Version::of(&version.digest)),
         Action::StartHelper(Helper::Restore(digest)) => format!("restores {}", Version::of(digest)),
         Action::StartHelper(helper) => format!("starts {}", helper.name()),
-        Action::Reply(_, reply) => format!("answers {}", serde_json::to_value(reply).unwrap_or_default()["reply"]),
+        Action::Reply(_, reply) => {
+            format!("answers {}", serde_json::to_value(reply).unwrap_or_default()["reply"])
+        }
         other => format!("{other:?}"),
     }
 }
