@@ -28,6 +28,8 @@ mod demo;
 
 mod bench;
 
+mod model;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -49,6 +51,8 @@ enum Command {
     Services,
     /// Build the image of the supervisor: FROM scratch, static binary, CA roots, /bin/cli
     Image(images::ImageArguments),
+    /// Visit all states of the model of the protocol, and look whether each keeps every promise
+    Model(model::Arguments),
     /// Measure, and write the figures into docs/benchmarks.md
     Bench(bench::BenchArguments),
 }
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Services => services::hold().map(|()| ExitCode::SUCCESS),
         Command::Image(arguments) => images::build_for_release(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Model(arguments) => model::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments).map(|()| ExitCode::SUCCESS),
     });
     done.unwrap_or_else(|failure| {

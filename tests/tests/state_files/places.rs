@@ -65,7 +65,9 @@ fn every_place(damage: Damage) {
         let expected = if path == "entrypoint" { &old } else { &good };
         assert_eq!(run["digest"], **expected, "{case}");
         stage.note("runs");
-        for finding in findings {
+        // Where the supervisor can be reached, it writes anew before it looks.
+        let is_healed = path == "supervisor.json" && damage != Directory;
+        for finding in findings.iter().filter(|_| !is_healed) {
             // Each is logged once.
             let text = finding.as_str().unwrap();
             let told = running.seen("finding").iter().filter(|entry| entry["message"] == text).count();

@@ -54,7 +54,8 @@ impl Calm {
                 passed.push(name);
                 let after = now.after(happening, Fault::None, rules, scope, false);
                 if let Some(violation) = after.violation {
-                    return Err(failed(format!("on the way to rest, {happening}: {violation}")));
+                    let what = format!("on the way to rest, {happening}: {}", violation.what);
+                    return Err(Violation { what, ..violation });
                 }
                 now = after.state;
             }
