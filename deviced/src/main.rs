@@ -3,58 +3,14 @@
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
+use deviced::cli::{self, Next};
 use tokio::signal::unix::{SignalKind, signal};
 
-const HELP: &str = "\
-Device manager that brings the local Docker daemon to a declared state
-
-Usage: deviced [OPTION]
-
-Options:
-  -h, --help     Print this help
-  -V, --version  Print the version
-
-Under dockerloader it updates itself: DOCKERLOADER_TARGET names its image, and
-DOCKERLOADER_UPDATE_INTERVAL_SECS (300) says how often it looks for a newer one.
-SIGTERM and SIGINT end it.
-";
-
-/// What the command line asks for.
-#[derive(Debug, PartialEq, Eq)]
-enum Command {
-    Run,
-    Help,
-    Version,
-}
-
 fn main() -> ExitCode {
-    let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
-    match parse(arguments) {
-        Ok(Command::Help) => {
-            print!("{HELP}");
-            ExitCode::SUCCESS
-        }
-        Ok(Command::Version) => {
-            println!("deviced {}", env!("CARGO_PKG_VERSION"));
-            ExitCode::SUCCESS
-        }
-        Ok(Command::Run) => start(),
-        Err(unknown) => {
-            eprintln!("deviced: unknown argument {unknown:?}; --help lists what there is");
-            ExitCode::from(2)
-        }
+    match cli::run(std::env::args_os()) {
+        Next::Run => start(),
+        Next::End(code) => code,
     }
-}
-
-fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, String> {
-    let command = match arguments.next().as_deref() {
-        None => Command::Run,
-        Some("-h" | "--help") => Command::Help,
-        // `docker exec DEVICE cli` arrives as `deviced cli ...`.
-        Some("-V" | "--version" | "cli") => Command::Version,
-        Some(other) => return Err(other.to_owned()),
-    };
-    arguments.next().map_or(Ok(command), Err)
 }
 
 fn start() -> ExitCode {
@@ -108,19 +64,4 @@ async fn run() -> Result<End, Box<dyn std::error::Error>> {
         }
     }
     Ok(End::Stopped)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_strict() {
-        let parsed = |arguments: &[&str]| parse(arguments.iter().map(|text| (*text).to_owned()));
-        assert_eq!(parsed(&[]), Ok(Command::Run));
-        assert_eq!(parsed(&["--help"]), Ok(Command::Help));
-        assert_eq!(parsed(&["-V"]), Ok(Command::Version));
-        assert_eq!(parsed(&["--versio"]), Err("--versio".to_owned()));
-        assert_eq!(parsed(&["--version", "x"]), Err("x".to_owned()));
-    }
 }

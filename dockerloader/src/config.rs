@@ -40,7 +40,7 @@ pub struct Settings {
 }
 
 /// What registries need.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistrySettings {
     /// `DOCKER_CONFIG`: the directory of Docker's `config.json`; else `$HOME/.docker`.
     pub docker_config: Option<PathBuf>,
@@ -52,7 +52,25 @@ pub struct RegistrySettings {
     pub insecure: Vec<String>,
     /// `DOCKERLOADER_PLATFORM`: `os/architecture[/variant]` instead of this machine's.
     pub platform: Option<String>,
+    /// `DOCKERLOADER_REGISTRY_TIMEOUT_MS`, 30000: how long a registry may be silent before an answer, or within one.
+    pub timeout: Duration,
 }
+
+impl Default for RegistrySettings {
+    fn default() -> Self {
+        Self {
+            docker_config: None,
+            ca_file: None,
+            mirrors: Vec::new(),
+            insecure: Vec::new(),
+            platform: None,
+            timeout: Duration::from_millis(REGISTRY_TIMEOUT_MS),
+        }
+    }
+}
+
+/// What a slow but working registry needs, several times over.
+const REGISTRY_TIMEOUT_MS: u64 = 30_000;
 
 /// A mirror of a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,6 +200,11 @@ impl Settings {
                 mirrors: reader.parsed("DOCKERLOADER_MIRRORS", mirrors)?.unwrap_or_default(),
                 insecure: reader.parsed("DOCKERLOADER_INSECURE_REGISTRIES", hosts)?.unwrap_or_default(),
                 platform: reader.parsed("DOCKERLOADER_PLATFORM", platform)?,
+                timeout: reader.milliseconds(
+                    "DOCKERLOADER_REGISTRY_TIMEOUT_MS",
+                    REGISTRY_TIMEOUT_MS,
+                    100..=3_600_000,
+                )?,
             },
         })
     }
@@ -315,6 +338,8 @@ mod tests {
         assert_eq!(settings.probation, Duration::from_secs(600));
         assert_eq!(settings.poll, Poll::Auto);
         assert_eq!(settings.tree_method, Wanted::Auto);
+        assert_eq!(settings.registry, RegistrySettings::default());
+        assert_eq!(settings.registry.timeout, Duration::from_secs(30));
         assert_eq!((settings.log, settings.log_format), (LogLevel::Info, LogFormat::Text));
     }
 
@@ -336,6 +361,7 @@ mod tests {
             ("DOCKERLOADER_MIRRORS", "docker.io=https://mirror.example", "registry=mirror"),
             ("DOCKERLOADER_INSECURE_REGISTRIES", "http://x", "without http://"),
             ("DOCKERLOADER_PLATFORM", "arm64", "os/architecture"),
+            ("DOCKERLOADER_REGISTRY_TIMEOUT_MS", "0", "whole number from 100 to 3600000"),
         ] {
             let error = parse(&[(variable, value)]).unwrap_err();
             assert_eq!(error.variable, variable);

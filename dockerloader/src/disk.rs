@@ -186,6 +186,25 @@ pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
+/// Whether an error tells of the trouble that the machine is in at the moment (a full disk, no descriptors or memory left, a
+/// device that fails), and nothing about what a file system can do.
+#[cfg(feature = "loader")]
+pub fn is_passing(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let trouble = [
+        Errno::NOSPC,
+        Errno::DQUOT,
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOMEM,
+        Errno::IO,
+        Errno::INTR,
+        Errno::AGAIN,
+        Errno::BUSY,
+    ];
+    Errno::from_io_error(error).is_some_and(|errno| trouble.contains(&errno))
+}
+
 /// Puts `bytes` at `path` so that a reader, also one after a crash, sees the old bytes or the new ones and nothing between.
 ///
 /// # Errors
@@ -228,6 +247,15 @@ pub fn replace_symlink(disk: &(impl Disk + ?Sized), target: &Path, path: &Path) 
     disk.symlink(target, &temporary)?;
     disk.rename(&temporary, path)?;
     sync_parent(disk, path)
+}
+
+/// Removes what a crash left between the two steps of [`replace_file`] or [`replace_symlink`]. The caller is the only one that
+/// writes `path`.
+///
+/// # Errors
+/// Of the removal.
+pub fn remove_unfinished(disk: &(impl Disk + ?Sized), path: &Path) -> io::Result<()> {
+    disk.remove_file(&beside(path))
 }
 
 /// Renames durably, within one directory.
@@ -289,6 +317,25 @@ fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "loader")]
+    #[test]
+    fn trouble_is_told_from_what_a_file_system_can_not() {
+        use rustix::io::Errno;
+        for (errno, passing) in [
+            (Errno::NOSPC, true),
+            (Errno::DQUOT, true),
+            (Errno::MFILE, true),
+            (Errno::IO, true),
+            (Errno::PERM, false),
+            (Errno::NODEV, false),
+            (Errno::OPNOTSUPP, false),
+            (Errno::NOTTY, false),
+        ] {
+            assert_eq!(is_passing(&errno.into()), passing, "{errno}");
+        }
+        assert!(!is_passing(&io::Error::other("no whiteout")));
+    }
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "this test makes and looks at files")]

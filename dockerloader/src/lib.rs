@@ -18,6 +18,17 @@
 //! The feature `loader` adds the supervisor and all that it is made of, in the order of an update's flow below.
 #![warn(missing_docs)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
+// A panic of process 1 is the end of the container; one of the puller is the end of an update. Tests may (clippy.toml).
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::unreachable,
+    clippy::todo,
+    clippy::unimplemented
+)]
+#![cfg_attr(not(test), deny(clippy::string_slice))]
 
 #[cfg(doc)]
 pub mod design;
@@ -46,6 +57,9 @@ pub mod progress;
 #[cfg(feature = "loader")]
 pub mod lock;
 
+#[cfg(feature = "loader")]
+pub mod defect;
+
 pub mod config;
 
 pub mod control;
@@ -65,13 +79,6 @@ pub mod blobs;
 pub mod tree;
 
 #[cfg(feature = "loader")]
-#[deny(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::unreachable
-)]
 pub mod chunked;
 
 #[cfg(feature = "loader")]
@@ -80,13 +87,7 @@ pub mod pull;
 #[cfg(feature = "loader")]
 pub mod gc;
 
-#[deny(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::unreachable
-)]
+#[cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 pub mod slots;
 
 pub mod state_files;
@@ -101,13 +102,7 @@ pub use app::{
 };
 
 #[cfg(feature = "loader")]
-#[deny(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::unreachable
-)]
+#[cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 pub mod supervisor;
 
 #[cfg(feature = "loader")]
@@ -115,3 +110,7 @@ pub mod logging;
 
 #[cfg(feature = "loader")]
 pub mod cli;
+
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;

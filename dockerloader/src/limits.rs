@@ -52,7 +52,9 @@ pub struct Limits {
     pub layer_bytes: Limit,
     /// Bytes of all files of an image, extracted.
     pub tree_bytes: Limit,
-    /// Entries of one layer.
+    /// Names of files, folders, links and devices in an image, extracted. Each takes about 350 bytes of memory.
+    pub tree_entries: Limit,
+    /// Entries of one layer, extension headers counted too: large trees have two headers for each file.
     pub layer_entries: Limit,
     /// Times that a layer may grow by decompression, looked at from 64 MiB on.
     pub inflate_ratio: Limit,
@@ -64,7 +66,8 @@ pub struct Limits {
     pub pax_bytes: Limit,
     /// Bytes of all extended attributes of one entry.
     pub xattr_bytes: Limit,
-    /// Base-2 logarithm of the largest zstd window.
+    /// Base-2 logarithm of the largest zstd window, which is memory. Builders use up to 8 MiB (RFC 8878, 3.1.1.1.2, asks decoders
+    /// for that much), and their older versions up to 32 MiB at their best compression; `--long` and `--ultra -21` ask for more.
     pub zstd_window_log: Limit,
     /// Segments of one sparse file.
     pub sparse_segments: Limit,
@@ -89,13 +92,14 @@ impl Default for Limits {
             layers: Limit::new("layers", 500),
             layer_bytes: Limit::new("layer-bytes", 64 << 30),
             tree_bytes: Limit::new("tree-bytes", 128 << 30),
+            tree_entries: Limit::new("tree-entries", 2_000_000),
             layer_entries: Limit::new("layer-entries", 5_000_000),
             inflate_ratio: Limit::new("inflate-ratio", 200),
             path_bytes: Limit::new("path-bytes", 4096),
             path_depth: Limit::new("path-depth", 256),
             pax_bytes: Limit::new("pax-bytes", 1 << 20),
             xattr_bytes: Limit::new("xattr-bytes", 256 << 10),
-            zstd_window_log: Limit::new("zstd-window-log", 27),
+            zstd_window_log: Limit::new("zstd-window-log", 25),
             sparse_segments: Limit::new("sparse-segments", 100_000),
             table_bytes: Limit::new("table-bytes", 32 << 20),
             table_inflated_bytes: Limit::new("table-inflated-bytes", 256 << 20),

@@ -9,3 +9,7 @@ pub mod programs;
 pub mod supervised;
 
 pub mod namespace;
+
+pub mod group;
+
+pub mod preload;

@@ -54,6 +54,18 @@ impl Call {
         self
     }
 
+    /// As this user and group, and no other.
+    pub(crate) fn user(mut self, (user, group): (u32, u32)) -> Self {
+        self.command.gid(group).uid(user);
+        self
+    }
+
+    /// Without any variable but those that are set after this.
+    pub(crate) fn without_all_env(mut self) -> Self {
+        self.command.env_clear();
+        self
+    }
+
     pub(crate) fn without_env(mut self, name: impl AsRef<OsStr>) -> Self {
         self.command.env_remove(name);
         self
@@ -110,6 +122,29 @@ impl Call {
         let stderr = errors.and_then(|thread| thread.join().ok()).unwrap_or_default();
         self.check(status, stderr.trim())?;
         Ok(stdout.trim().to_owned())
+    }
+
+    /// Runs it and gives its exit code, `None` when a signal ended it, and both outputs, which have to be small.
+    pub(crate) fn code(mut self) -> Result<(Option<i32>, String)> {
+        let (mut reader, writer) = std::io::pipe().context("make a pipe")?;
+        self.command.stdout(writer.try_clone().context("make a pipe")?).stderr(writer);
+        let mut child = self.spawn()?;
+        // Our own ends of the pipe go, so that it ends with the program.
+        let idle = Command::new("true");
+        drop(std::mem::replace(&mut self.command, idle));
+        let limit = self.limit.map(|limit| Instant::now() + limit);
+        let output = std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let _ = reader.read_to_end(&mut bytes);
+            String::from_utf8_lossy(&bytes).into_owned()
+        });
+        let status = match limit {
+            None => child.wait(),
+            Some(deadline) => wait_until(&mut child, deadline),
+        };
+        interrupt::forget(&child);
+        let status = status.context("wait for a program")?;
+        Ok((status.code(), output.join().unwrap_or_default()))
     }
 
     /// Runs it and shows each line of both outputs, after `line` saw it. Gives whether it ended with exit code 0.

@@ -30,6 +30,20 @@ mod bench;
 
 mod model;
 
+mod hostile;
+
+mod fuzz;
+mod seeded;
+
+mod contained;
+
+mod pid1;
+
+mod crash;
+mod faults;
+mod kill;
+mod soak;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -53,8 +67,25 @@ enum Command {
     Image(images::ImageArguments),
     /// Visit all states of the model of the protocol, and look whether each keeps every promise
     Model(model::Arguments),
+    /// Break the registry in every way, and see that a pull does what is written down for it
+    Faults(faults::Arguments),
+    /// Enumerate the states that a crash may leave, and recover from each
+    Crash(crash::Arguments),
     /// Measure, and write the figures into docs/benchmarks.md
     Bench(bench::BenchArguments),
+    /// Extract and pull what attacks, as root and as another user, and compare extraction with GNU tar and umoci
+    Hostile(hostile::Arguments),
+    /// Fuzz what reads untrusted bytes: needs cargo-fuzz and a nightly toolchain
+    Fuzz(fuzz::Arguments),
+    /// Extract layers in a process of its own: what `hostile` starts
+    #[command(hide = true)]
+    HostileExtract(hostile::WorkerArguments),
+    /// Prove process 1: children, orphans, exec failures, signals, terminals, stops; as root
+    Pid1(pid1::Arguments),
+    /// Update thousands of times, well and badly, and show that nothing grows; as root
+    Soak(soak::Arguments),
+    /// Kill the real binaries at every system call that touches the store, fail those calls, cut the power; as root
+    Kill(kill::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -64,7 +95,15 @@ fn main() -> ExitCode {
         Command::Services => services::hold().map(|()| ExitCode::SUCCESS),
         Command::Image(arguments) => images::build_for_release(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Model(arguments) => model::run(&arguments),
+        Command::Faults(arguments) => faults::run(&arguments),
+        Command::Crash(arguments) => crash::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Hostile(arguments) => hostile::run(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
+        Command::HostileExtract(arguments) => hostile::work(&arguments),
+        Command::Pid1(arguments) => pid1::run(&arguments),
+        Command::Soak(arguments) => soak::run(&arguments),
+        Command::Kill(arguments) => kill::run(&arguments),
     });
     done.unwrap_or_else(|failure| {
         eprintln!("xtask: {failure}");

@@ -7,6 +7,7 @@ use clap::Args;
 use crate::call::Call;
 use crate::count::{self, Count};
 use crate::failure::Result;
+use crate::fuzz;
 use crate::install;
 use crate::interrupt;
 use crate::services::Services;
@@ -58,7 +59,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     containers(&mut stages, arguments);
     if everything {
+        stages.run("hostile images", |_| hostile());
+        stages.run("fuzz", |_| fuzz());
         stages.run("benchmark", |_| benchmark(arguments));
+        stages.run("registry faults", |_| judge(cargo().args(["xtask", "faults", "--quick"])));
+        stages.run("kill", |_| kill());
         stages.run("package", |_| {
             judge(cargo().args([
                 "package",
@@ -108,6 +113,22 @@ fn containers(stages: &mut Stages, arguments: &Arguments) {
     });
 }
 
+/// Extraction and pulls of what attacks, in the short mode.
+fn hostile() -> Result<Verdict> {
+    if !nix::unistd::geteuid().is_root() {
+        return Ok(Verdict::Skipped("hostile layers are extracted as root too".into()));
+    }
+    judge(cargo().args(["xtask", "hostile", "--quick"]))
+}
+
+/// Each fuzz target for 20 seconds.
+fn fuzz() -> Result<Verdict> {
+    if let Some(missing) = fuzz::missing() {
+        return Ok(Verdict::Skipped(missing));
+    }
+    Ok(if fuzz::smoke()? { Verdict::Passed } else { Verdict::Failed("see above".into()) })
+}
+
 /// Whether every case of the benchmark still works; figures come from `cargo xtask bench`, on a quiet machine.
 fn benchmark(arguments: &Arguments) -> Result<Verdict> {
     if arguments.no_docker {
@@ -117,6 +138,14 @@ fn benchmark(arguments: &Arguments) -> Result<Verdict> {
         return Ok(Verdict::Skipped("only root can mount file systems".into()));
     }
     judge(cargo().args(["xtask", "bench", "--quick"]))
+}
+
+/// A few kills, errors and power cuts of each kind.
+fn kill() -> Result<Verdict> {
+    if !nix::unistd::geteuid().is_root() {
+        return Ok(Verdict::Skipped("only root can mount file systems".into()));
+    }
+    judge(cargo().args(["xtask", "kill", "--quick"]))
 }
 
 /// The database of known vulnerabilities comes from GitHub, which not every machine reaches.

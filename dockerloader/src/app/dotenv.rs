@@ -14,6 +14,9 @@ use crate::layout::Layout;
 /// Largest `.env` that is read, in bytes.
 const DOTENV_BYTES: u64 = 1 << 20;
 
+/// Bytes that all values may come to, with what `$NAME` stands for in them. Values that name values that name values grow without end.
+const SUBSTITUTED_BYTES: usize = 16 << 20;
+
 /// The supervisor's path of the extracted image, in the application's environment.
 const IMAGE_ROOT_VARIABLE: &str = "DOCKERLOADER_IMAGE_ROOT";
 
@@ -73,9 +76,15 @@ struct Syntax {
 fn parse(text: &[u8]) -> Result<Vec<(String, String)>, Syntax> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let read = Rc::new(Cell::new(0));
+    let growth = Rc::new(Growth::default());
     let mut pairs = Vec::new();
-    for item in dotenvy::from_read_iter(LineByLine { rest: text, read: Rc::clone(&read) }) {
+    let lines = LineByLine { rest: text, read: Rc::clone(&read), growth: Rc::clone(&growth) };
+    for item in dotenvy::from_read_iter(lines) {
         let (name, value) = item.map_err(|error| match error {
+            dotenvy::Error::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => Syntax {
+                line: read.get().max(1),
+                problem: "with what their variables stand for, the values could be longer than 16 MiB",
+            },
             dotenvy::Error::LineParse(logical, _) => Syntax {
                 line: first_line(&logical, read.get()),
                 problem: "expected NAME=value, a comment after #, or nothing; quotes must be closed, and a value with \
@@ -86,6 +95,7 @@ fn parse(text: &[u8]) -> Result<Vec<(String, String)>, Syntax> {
         if value.contains('\0') {
             return Err(Syntax { line: read.get(), problem: "a value cannot contain a zero byte" });
         }
+        growth.note(value.len());
         pairs.push((name, value));
     }
     Ok(pairs)
@@ -128,10 +138,47 @@ fn quoted(pairs: &[(String, String)]) -> String {
     text
 }
 
+/// How long the values can become, before the parser puts values in the place of their names.
+#[derive(Debug)]
+struct Growth {
+    /// The longest value so far: of the file, or of the environment, which has names for values too.
+    longest: Cell<usize>,
+    /// Bytes of all values so far, and of the entry that is being read.
+    bytes: Cell<usize>,
+    /// Names of values in that entry.
+    names: Cell<usize>,
+}
+
+impl Default for Growth {
+    fn default() -> Self {
+        let longest = std::env::vars_os().map(|(_, value)| value.len()).max().unwrap_or(0);
+        Self { longest: Cell::new(longest), bytes: Cell::new(0), names: Cell::new(0) }
+    }
+}
+
+impl Growth {
+    /// Whether the values stay within [`SUBSTITUTED_BYTES`] when the entry goes on with this line.
+    fn allows(&self, line: &[u8]) -> bool {
+        self.bytes.set(self.bytes.get().saturating_add(line.len()));
+        let names = line.iter().filter(|&&byte| byte == b'$').count();
+        self.names.set(self.names.get().saturating_add(names));
+        self.names.get().saturating_mul(self.longest.get()).saturating_add(self.bytes.get())
+            <= SUBSTITUTED_BYTES
+    }
+
+    /// An entry has ended, with a value of this length.
+    fn note(&self, length: usize) {
+        self.longest.set(self.longest.get().max(length));
+        self.bytes.set(self.bytes.get().saturating_add(length));
+        self.names.set(0);
+    }
+}
+
 /// Gives one line a read, so that the count of lines is where the parser is.
 struct LineByLine<'t> {
     rest: &'t [u8],
     read: Rc<Cell<usize>>,
+    growth: Rc<Growth>,
 }
 
 impl Read for LineByLine<'_> {
@@ -142,10 +189,22 @@ impl Read for LineByLine<'_> {
             target.copy_from_slice(line);
         }
         self.rest = rest;
+        if !self.growth.allows(line) {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         if line.ends_with(b"\n") || (rest.is_empty() && !line.is_empty()) {
             self.read.set(self.read.get() + 1);
         }
         Ok(line.len())
+    }
+}
+
+/// For fuzz targets: reads a file; what is set from it reads back the same.
+#[cfg(feature = "fuzzing")]
+pub fn fuzz(text: &[u8]) {
+    if let Ok(pairs) = parse(text) {
+        let again = parse(quoted(&pairs).as_bytes());
+        assert_eq!(again.as_ref(), Ok(&pairs), "values are changed when they are set");
     }
 }
 
@@ -197,6 +256,24 @@ mod tests {
             parse(b"A=1\nB=\xff\n").unwrap_err(),
             Syntax { line: 2, problem: "the text is not UTF-8" }
         );
+    }
+
+    #[test]
+    fn values_that_name_values_do_not_grow_without_end() {
+        // Each value is twice as long as the one before: the last would be of 2^60 bytes.
+        let doubling = |count: usize| {
+            let lines = (1..count).map(|at| format!("V{at}=$V{0}$V{0}\n", at - 1));
+            format!("V0=x\n{}", lines.collect::<String>())
+        };
+        let error = parse(doubling(60).as_bytes()).unwrap_err();
+        assert!(error.problem.contains("16 MiB") && error.line < 30, "{error:?}");
+        assert_eq!(parse(doubling(10).as_bytes()).unwrap().last().unwrap().1.len(), 512);
+        // At once, and one by one.
+        let long = "a".repeat(100_000);
+        for more in [format!("B={}\n", "$A".repeat(1000)), "B=$A\n".repeat(1000)] {
+            let text = format!("A={long}\n{more}");
+            assert!(parse(text.as_bytes()).unwrap_err().problem.contains("16 MiB"));
+        }
     }
 
     #[test]

@@ -26,7 +26,7 @@
 
 mod client;
 
-mod dotenv;
+pub(crate) mod dotenv;
 
 mod error;
 

@@ -23,6 +23,7 @@ Settings (environment):
   DOCKERLOADER_INSECURE_REGISTRIES   hosts that may be asked over plain HTTP, comma-separated
   DOCKERLOADER_CA_FILE               PEM certificates to trust besides the system's
   DOCKERLOADER_PLATFORM              os/architecture[/variant] instead of this machine's
+  DOCKERLOADER_REGISTRY_TIMEOUT_MS   how long a registry may be silent [30000]
   DOCKERLOADER_LOG                   off, error, warn, info, debug, trace [info]
   DOCKERLOADER_LOG_FORMAT            text or json [text]
   DOCKER_CONFIG                      directory of Docker's config.json [$HOME/.docker]

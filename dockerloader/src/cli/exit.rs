@@ -57,7 +57,7 @@ impl Exit {
             Self::Staged => crate::control::RESTART_EXIT_CODE,
             Self::Data => 65,
             Self::Unavailable => 69,
-            Self::Internal => 70,
+            Self::Internal => crate::defect::EXIT_CODE,
             Self::Temporary => 75,
             Self::Local => 77,
             Self::Configuration => 78,

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::{Context, live, output, slots};
-use crate::clock;
+use crate::clock::{self, Moment};
 use crate::control::{Reply, Request};
 use crate::digest::Digest;
 use crate::disk::RealDisk;
@@ -44,13 +44,16 @@ pub(super) fn run(context: &Context, all: bool, dry_run: bool, json: bool) -> Re
     let spare = !all && keeps_spare(context);
     let slots = slots::read(context)?;
     let keep = slots.named().into_iter().chain(running).collect();
-    let rejected = rejected(&slots, clock::unix_seconds());
+    let rejected = rejected(&slots, &clock::moment());
     let (deleted, spare, findings) = if dry_run {
         let listing = Listing::read(&RealDisk, layout, &keep, &rejected, &Limits::default())?;
         let plan = listing.plan(spare);
         (plan.deletes, plan.spare, [listing.findings, plan.findings].concat())
     } else {
         let report = gc::collect(&lock, &RealDisk, layout, &keep, &rejected, spare)?;
+        // What is no version's: attempts at what the volume can do, and files that were about to be written.
+        volume::overlay::remove_leftovers(layout)
+            .map_err(|error| Failure::new(error.remedy().into(), error.to_string()))?;
         (report.deleted, report.spare, report.findings)
     };
     let deleted = deleted.iter().map(|delete| name(context, delete)).collect();
@@ -73,7 +76,7 @@ fn running(context: &Context) -> Option<Digest> {
     }
 }
 
-fn rejected(slots: &crate::slots::Slots, now: u64) -> BTreeSet<Digest> {
+fn rejected(slots: &crate::slots::Slots, now: &Moment) -> BTreeSet<Digest> {
     slots::judged(slots).into_iter().filter(|digest| slots.rejected(digest, now).is_some()).collect()
 }
 

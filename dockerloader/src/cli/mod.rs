@@ -40,6 +40,7 @@ use clap::Parser as _;
 use self::arguments::{Arguments, Command};
 use self::failure::Failure;
 use crate::config::{Environment, Settings};
+use crate::defect;
 use crate::layout::Layout;
 use crate::logging;
 
@@ -69,6 +70,7 @@ pub fn run(arguments: Vec<OsString>) -> i32 {
         Err(error) => return Failure::from(error).report(),
     };
     logging::start(&settings);
+    defect::on_panic(|| {});
     let layout = Layout::new(&settings.data_dir);
     let context = Context { environment, settings, layout };
     match perform(command, &context) {

@@ -47,13 +47,13 @@ pub(super) fn run(context: &Context, stage: bool, again: bool, json: bool) -> Re
 }
 
 fn bring(context: &Context, stage: bool, again: bool, progress: Arc<dyn Progress>) -> Result<Outcome, Error> {
-    let now = clock::unix_seconds();
+    let now = clock::moment();
     let slots = slots::read(context).map_err(Error::Local)?;
     // A version whose tree is gone is not up to date, whatever the link says.
     let current = slots.attempting.version().or(slots.current.version()).map(|named| named.digest);
     let rejected = slots::judged(&slots)
         .into_iter()
-        .filter_map(|digest| Some((digest, slots.rejected(&digest, now)?)))
+        .filter_map(|digest| Some((digest, slots.rejected(&digest, &now)?)))
         .collect();
     let reference = target(context)?;
     let method = context.settings.tree_method;

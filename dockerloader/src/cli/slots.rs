@@ -101,7 +101,7 @@ pub(super) fn read(context: &Context) -> Result<Slots, Failure> {
 fn act(context: &Context, event: &Event) -> Result<Slots, Failure> {
     let policy = Policy {
         probation: !context.settings.probation.is_zero(),
-        now: clock::unix_seconds(),
+        now: clock::moment(),
         ..Policy::default()
     };
     Ok(slots::act(&RealDisk, &context.layout, event, &policy)?)

@@ -68,14 +68,9 @@ pub fn collect(
 ) -> Result<Report, Error> {
     let listing = Listing::read(disk, layout, keep, rejected, &Limits::default())?;
     let plan = listing.plan(spare);
-    let mut touched = BTreeSet::new();
+    // Not synced: a name that comes back after a crash is garbage again, and no slot named it.
     for delete in &plan.deletes {
         remove(disk, layout, delete)?;
-        touched.insert(delete.folder.path(layout));
-    }
-    // Names that come back after a crash are garbage again: one sync a folder at the end is enough.
-    for folder in touched {
-        disk.sync_directory(&folder).map_err(failed("sync", &folder))?;
     }
     let kept = plan.spare.map(|digest| keep_spare(disk, layout, &digest)).transpose()?.flatten();
     let mut findings = listing.findings;
@@ -109,6 +104,7 @@ fn remove(disk: &(impl Disk + ?Sized), layout: &Layout, delete: &Delete) -> Resu
             let aside = folder.join(removing(&delete.name));
             remove_any(disk, &aside)?;
             disk.rename(&path, &aside).map_err(failed("rename", &path))?;
+            // I2: were the name to come back, half a tree would stand under it.
             disk.sync_directory(&folder).map_err(failed("sync", &folder))?;
             aside
         }

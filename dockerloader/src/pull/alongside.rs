@@ -37,7 +37,7 @@ pub(super) async fn alongside(
     let into = root.to_owned();
     let thread = std::thread::Builder::new()
         .name("extract".to_owned())
-        .spawn(move || done.send(run(&job, &present, &wait, &into)).map_err(drop))
+        .spawn(move || done.send(run(job, &present, &wait, &into)).map_err(drop))
         .map_err(Error::io("extract", root.to_owned()))?;
     let fetch = downloader.begin(missing, move |arrival| {
         // If the thread has ended, its own error is the one that counts.

@@ -17,8 +17,8 @@ pub(super) struct Known {
 pub(super) struct LayerFacts {
     /// Bytes of its blob.
     pub(super) size: u64,
-    /// Its blob and its index are there: what it does to a tree is known without reading it.
-    pub(super) unchanged: bool,
+    /// Bytes of its index, if that and the blob are there: what it does to a tree is known without reading it.
+    pub(super) index: Option<u64>,
 }
 
 /// All that the choice depends on.
@@ -78,29 +78,43 @@ impl Plan {
     }
 }
 
-/// One part in this many of the layers has to be unchanged for a tree that begins empty: else hardly anything need not be read.
+/// One part in this many of the layers has to be unchanged for a tree that begins empty: else nearly everything is read anyway.
 const WORTHWHILE: u64 = 10;
 
 /// An image whose blobs are this many times as large as all files of a base is another program: nothing is found in the base
 /// that would be worth looking through it.
 const UNLIKE: u64 = 4;
 
+/// A blob this many times as large as its index, in which an entry has about 120 bytes, is one of large files: they are copied in
+/// less time than they are inflated. Of small ones the cost is that they are made, which extracting does while it inflates.
+const LARGE_FILES: u64 = 100;
+
 /// Decides how the tree is made.
 pub(super) fn choose(facts: &Facts) -> Plan {
     let Some(method) = facts.method else { return Plan::Extract };
     let total: u64 = facts.layers.iter().map(|layer| layer.size).sum();
-    let unchanged: u64 = facts.layers.iter().filter(|layer| layer.unchanged).map(|layer| layer.size).sum();
+    let known = || facts.layers.iter().filter_map(|layer| Some((layer.size, layer.index?)));
+    let (unchanged, indexes) = known().fold((0_u64, 0_u64), |(sizes, indexes), (size, index)| {
+        (sizes.saturating_add(size), indexes.saturating_add(index))
+    });
     let alike = |known: &Known| unchanged > 0 || total <= known.bytes.saturating_mul(UNLIKE);
     let from = |base, contents| Plan::Update { base, contents, read_all: false };
     // All that the current version has is in the base already.
     let upon = |current: Known| from(Base::Current(current.digest), None);
     let instead = |spare: Known| from(Base::Spare(spare.digest), facts.current);
-    let worthwhile =
-        facts.current.is_some() && unchanged > 0 && unchanged.saturating_mul(WORTHWHILE) >= total;
+    let worthwhile = facts.current.is_some()
+        && unchanged > 0
+        && unchanged.saturating_mul(WORTHWHILE) >= total
+        && unchanged >= indexes.saturating_mul(LARGE_FILES);
     let empty = if worthwhile { from(Base::Empty, facts.current) } else { Plan::Extract };
     match method {
         // No subvolume, no stack, or one that is deep enough: the files are those of the current version all the same.
-        Method::Overlay | Method::Snapshot => facts.current_base.filter(alike).map_or(empty, upon),
+        Method::Overlay => facts.current_base.filter(alike).map_or(empty, upon),
+        // To look through a new snapshot, the kernel has to read every inode of it.
+        Method::Snapshot => match (facts.spare, facts.current_base) {
+            (Some(spare), _) if alike(&spare) => instead(spare),
+            (_, current) => current.filter(alike).map_or(empty, upon),
+        },
         Method::Reflink | Method::Copy => facts.spare.filter(alike).map_or(empty, instead),
     }
 }
@@ -112,8 +126,8 @@ mod tests {
     const SPARE: Digest = Digest::from_bytes([1; 32]);
     const CURRENT: Digest = Digest::from_bytes([2; 32]);
 
-    /// `c s600 300+ 30`: there are a current version and a spare tree with files of 600 bytes; an unchanged layer of
-    /// 300 bytes, a changed one of 30.
+    /// `c s600 300+ 200* 30`: there are a current version and a spare tree with files of 600 bytes; unchanged layers of 300 bytes in
+    /// large files and of 200 in small ones, a changed one of 30.
     fn facts(method: Option<Method>, text: &str) -> Facts {
         let mut facts = Facts { method, spare: None, current: None, current_base: None, layers: Vec::new() };
         for word in text.split_whitespace() {
@@ -125,7 +139,14 @@ mod tests {
                     facts.current = Some(CURRENT);
                     facts.current_base = Some(Known { digest: CURRENT, bytes: number });
                 }
-                _ => facts.layers.push(LayerFacts { size: number, unchanged: word.ends_with('+') }),
+                _ => {
+                    let index = match word.as_bytes().last() {
+                        Some(b'+') => Some(number / LARGE_FILES),
+                        Some(b'*') => Some(number / LARGE_FILES + 1),
+                        _ => None,
+                    };
+                    facts.layers.push(LayerFacts { size: number, index });
+                }
             }
         }
         facts
@@ -164,6 +185,15 @@ mod tests {
             // Hardly anything is shared.
             (Some(Method::Copy), "c 30+ 270", update(Base::Empty, Some(CURRENT))),
             (Some(Method::Copy), "c 30+ 271", Plan::Extract),
+            // Small files are extracted, unless more bytes are in large ones.
+            (Some(Method::Copy), "c 300* 30", Plan::Extract),
+            (Some(Method::Reflink), "c 300* 30", Plan::Extract),
+            (Some(Method::Overlay), "c 300* 30", Plan::Extract),
+            (Some(Method::Copy), "c 300* 450+ 30", Plan::Extract),
+            (Some(Method::Copy), "c 310* 490+ 30", update(Base::Empty, Some(CURRENT))),
+            // A base has them already.
+            (Some(Method::Copy), "c s590 300* 30", update(from_spare, Some(CURRENT))),
+            (Some(Method::Snapshot), "b600 300* 30", update(from_current, None)),
             // Unchanged, but nobody has the files.
             (Some(Method::Copy), "300+ 30", Plan::Extract),
             // Another program altogether.
@@ -173,6 +203,8 @@ mod tests {
             // The current version's tree as the base, if it can be one.
             (Some(Method::Snapshot), "b600 300", update(from_current, None)),
             (Some(Method::Overlay), "b600 300+ 30", update(from_current, None)),
+            (Some(Method::Snapshot), "b600 s590 300+ 30", update(from_spare, Some(CURRENT))),
+            (Some(Method::Snapshot), "b600 s10 50", update(from_current, None)),
             (Some(Method::Snapshot), "c 300+ 30", update(Base::Empty, Some(CURRENT))),
             (Some(Method::Overlay), "c s600 300+ 30", update(Base::Empty, Some(CURRENT))),
             (Some(Method::Overlay), "b10 41", Plan::Extract),

@@ -12,9 +12,9 @@ use crate::launch::Launch;
 use crate::layout::Layout;
 use crate::limits::Limits;
 use crate::lock::StoreLock;
-use crate::manifest::{Descriptor, Platform};
+use crate::manifest::{self, Descriptor, Platform};
 use crate::progress::{Event, Progress};
-use crate::registry::Client;
+use crate::registry::{self, Client};
 use crate::remedy::Remedy;
 use crate::tree;
 use crate::volume::{self, Method, spare};
@@ -88,7 +88,7 @@ impl Pull<'_> {
         }
         let mut fetched_again = false;
         let result = loop {
-            let result = self.fetch_and_install(content, by_index, &blobs, &sources, plan).await;
+            let result = self.fetch_and_install(content, by_index, &blobs, &mut sources, plan).await;
             match &result {
                 // A blob of an earlier time that turned out to be damaged was removed: it is fetched now. Or wrong bytes were
                 // read while they came in: what was fetched in their place is on disk.
@@ -103,7 +103,7 @@ impl Pull<'_> {
                         event = "contents_missing", digest = %content.digest,
                         "all layers of version {} are read: no tree has the contents of {path}", content.digest.short()
                     );
-                    plan = plan.reading_all();
+                    (sources, plan) = (look().0, plan.reading_all());
                 }
                 // A tree that is there was no good beginning.
                 Err(error @ Error::Tree { .. }) if plan != Plan::Extract => {
@@ -144,8 +144,9 @@ impl Pull<'_> {
             need.files += 1;
         }
         self.progress.event(Event::Planned { blobs: need.files, bytes: bytes_left });
-        let reads =
-            |layer: &&Descriptor| plan == Plan::Extract || !sources::is_unchanged(self.layout, blobs, layer);
+        let reads = |layer: &&Descriptor| {
+            plan == Plan::Extract || sources::index_bytes(self.layout, blobs, layer).is_none()
+        };
         let layers = content.image.layers.iter().map(|layer| &layer.descriptor);
         let largest = layers.filter(reads).map(|layer| layer.size).max();
         let at_least = not_enough.map_or(0, |free| free.saturating_add(1));
@@ -170,7 +171,7 @@ impl Pull<'_> {
         content: &Content,
         by_index: bool,
         blobs: &Blobs,
-        sources: &Sources,
+        sources: &mut Sources,
         plan: Plan,
     ) -> Result<Launch, Error> {
         let downloader = Downloader {
@@ -185,14 +186,17 @@ impl Pull<'_> {
         if !blobs.has(&content.image.config.digest, content.image.config.size) {
             downloader.fetch(&content.image.config).await?;
         }
-        let config = content.config(blobs, &self.limits).inspect_err(|error| {
-            if let Error::Blob(blobs::Error::Corrupt { digest, .. }) = error {
+        let config = content.config(blobs, &self.limits).map_err(|error| match error {
+            Error::Manifest(source) => self.refuse(source),
+            Error::Blob(blobs::Error::Corrupt { digest, .. }) => {
                 // It is fetched again.
-                let _ = blobs.remove(digest);
+                let _ = blobs.remove(&digest);
+                error
             }
+            other => other,
         })?;
         if !by_index {
-            config.check_platform(&self.platform).map_err(Error::Manifest)?;
+            config.check_platform(&self.platform).map_err(|source| self.refuse(source))?;
         }
         let (progress, lock) = (Arc::clone(self.progress), Arc::clone(&self.lock));
         let job = extract::Job::new(self.layout, content, &config, self.limits, progress, lock)?;
@@ -215,6 +219,11 @@ impl Pull<'_> {
         tracing::info!(event = "installed", digest = %content.digest, "version {}: {made}", content.digest.short());
         self.progress.event(Event::Made { digest: content.digest, made });
         Ok(launch)
+    }
+
+    /// The error of a config that can't be used: whose it is.
+    fn refuse(&self, source: manifest::Error) -> Error {
+        registry::Error::Manifest { reference: self.request.reference.to_string(), source }.into()
     }
 
     /// What the tree begins as.

@@ -202,7 +202,11 @@ impl<'f, F: Fn(Arrival)> Fetch<'f, F> {
                     }
                 }
                 Next::Verify(slot, partial) => self.verify(slot, partial).await?,
-                Next::Wait => changed.await,
+                Next::Wait => {
+                    // Nothing was changed by waiting: two that tell each other of it would never sleep again.
+                    changed.await;
+                    continue;
+                }
                 Next::Over => return Ok(()),
             }
             self.changed.notify_waiters();
@@ -344,19 +348,27 @@ impl<'f, F: Fn(Arrival)> Fetch<'f, F> {
         let was_read = matches!(&stage, Stage::Open(partial) if partial.arrival().was_read());
         drop(stage);
         self.downloader.blobs.forget(&digest)?;
-        if !std::mem::replace(&mut slot.second_chance, false) {
-            return Err(error);
+        let blamed = match &error {
+            Error::Registry(registry::Error::Size { host, .. }) => Some(host),
+            // Bytes of an earlier time may be what is wrong, and no host is to blame for them. Of several the first is
+            // blamed: if it was another one, that shows when it sends all of them.
+            _ => slot.requests.sources.first().filter(|_| slot.is_fresh),
+        };
+        let is_another_left = blamed.is_some_and(|host| self.downloader.client.report_corrupt(&digest, host));
+        if !(std::mem::replace(&mut slot.second_chance, false) || is_another_left) {
+            return Err(received(error, &slot.requests.sources));
         }
         self.downloader.retrying(&digest, &error);
         slot.assembling.give_up(&digest, &error);
-        // Bytes of an earlier time may be what is wrong, and no host is to blame for them.
-        for source in slot.requests.sources.iter().filter(|_| slot.is_fresh) {
-            self.downloader.client.report_corrupt(&digest, source);
-        }
-        if let Error::Registry(registry::Error::Size { host, .. }) = &error {
-            self.downloader.client.report_corrupt(&digest, host);
-        }
         state.redone |= was_read;
         Ok(())
+    }
+}
+
+/// An error about bytes, with those who sent them.
+fn received(error: Error, sources: &[String]) -> Error {
+    match error {
+        Error::Blob(source) if !sources.is_empty() => Error::Received { hosts: sources.join(", "), source },
+        other => other,
     }
 }

@@ -30,6 +30,14 @@ pub enum Error {
     /// A blob can't be stored or read.
     #[error(transparent)]
     Blob(blobs::Error),
+    /// Bytes that came from a registry or mirror are not those of their digest.
+    #[error("registry {hosts}: {source}")]
+    Received {
+        /// `host[:port]` of whoever sent some of them.
+        hosts: String,
+        /// What is wrong.
+        source: blobs::Error,
+    },
     /// A layer can't be extracted.
     #[error("layer {digest}: {source}")]
     Tree {
@@ -79,7 +87,7 @@ impl Error {
             Self::Lock(error) => error.remedy(),
             Self::Registry(error) => error.remedy(),
             Self::Manifest(error) => error.remedy(),
-            Self::Blob(error) => error.remedy(),
+            Self::Blob(error) | Self::Received { source: error, .. } => error.remedy(),
             Self::Tree { source, .. } => source.remedy(),
             Self::Program(error) => error.remedy(),
             Self::Refused { .. } => Remedy::Refuse,

@@ -22,7 +22,7 @@ use super::Error;
 use super::base::{Base, Plan};
 use super::content::Content;
 use super::donor::Donor;
-use super::sources::{self, Sealed, Sources};
+use super::sources::{self, Sources};
 
 /// Bytes between two progress events, at least.
 const STEP: u64 = 1 << 20;
@@ -43,7 +43,8 @@ pub(super) struct Job {
 
 /// What a tree that is not extracted begins as.
 struct Start {
-    base: tree::Base,
+    /// Until it is begun with.
+    base: Option<tree::Base>,
     /// A version whose files may be read.
     contents: Option<Digest>,
     /// Whether layers that are known are read all the same.
@@ -110,24 +111,12 @@ impl Job {
         })
     }
 
-    /// Makes the tree by this plan.
-    pub(super) fn by(mut self, plan: Plan, sources: &Sources) -> Self {
-        let sealed = |sealed: &Option<Sealed>| {
-            sealed.as_ref().map(|sealed| tree::Base {
-                seal: sealed.seal.clone(),
-                stamps: sealed.stamps.clone(),
-                frozen: sealed.stamps.is_none(),
-            })
-        };
+    /// Makes the tree by this plan; what the plan begins with is taken from `sources`.
+    pub(super) fn by(mut self, plan: Plan, sources: &mut Sources) -> Self {
         self.update = match plan {
             Plan::Extract => None,
             Plan::Update { base, contents, read_all } => {
-                let base = match base {
-                    Base::Empty => Some(tree::Base::empty()),
-                    Base::Spare(_) => sealed(&sources.spare),
-                    Base::Current(_) => sealed(&sources.base),
-                };
-                base.map(|base| Start { base, contents, read_all })
+                sources.take(base).map(|base| Start { base: Some(base), contents, read_all })
             }
         };
         self
@@ -138,7 +127,7 @@ impl Job {
 /// blobs are not in `ready` are followed while they come in; `wait` says which of them have begun to, and ends when no
 /// more will.
 pub(super) fn run(
-    job: &Job,
+    mut job: Job,
     ready: &BTreeSet<Digest>,
     wait: &mpsc::Receiver<Arrival>,
     root: &Path,
@@ -146,10 +135,10 @@ pub(super) fn run(
     let mut digest = Digest::from_bytes([0; 32]);
     let at = |digest: Digest| move |source| explain(digest, source);
     let quiet: fn(u64) = |_| {};
-    let mut engine = match &job.update {
+    let mut engine = match job.update.as_mut().and_then(|start| start.base.take()) {
         None => Engine::Extraction(Box::new(Extraction::new(root, job.limits, quiet).map_err(at(digest))?)),
-        Some(Start { base, .. }) => {
-            Engine::Update(Box::new(Update::new(root, base.clone(), job.limits, quiet).map_err(at(digest))?))
+        Some(base) => {
+            Engine::Update(Box::new(Update::new(root, base, job.limits, quiet).map_err(at(digest))?))
         }
     };
     let (mut arrivals, mut indexes) = (BTreeMap::new(), Vec::new());

@@ -198,16 +198,34 @@ impl Temporary {
     }
 }
 
-/// Puts a version into the slot `entrypoint-attempt`; nothing is done when it is there.
-pub(super) fn stage(layout: &Layout, digest: &Digest, launch: &Launch) -> Result<(), Error> {
+/// The version that a slot's link names.
+pub(super) fn named(layout: &Layout, slot: Slot) -> Option<Digest> {
+    let target = RealDisk.read_link(&layout.slot(slot)).ok()?;
+    layout.version_of(&target).map(|(digest, _)| digest)
+}
+
+/// Puts a version into the slot `entrypoint-attempt`; nothing is done when it is there. Gives whether it is staged: not when it has
+/// come to be tried, or to be current, since `current` was what the slot `entrypoint` named. The supervisor moves links while a pull
+/// goes on, always from `entrypoint-attempt` by `-attempting` to `entrypoint`; they are read in that order, so that a version on
+/// its way is seen.
+pub(super) fn stage(
+    layout: &Layout,
+    digest: &Digest,
+    launch: &Launch,
+    current: Option<Digest>,
+) -> Result<bool, Error> {
     let slot = layout.slot(Slot::Attempt);
     let target = layout.tree(digest).join(&launch.program);
     if RealDisk.read_link(&slot).is_ok_and(|found| found == target) {
-        return Ok(());
+        return Ok(true);
+    }
+    let is_tried = named(layout, Slot::Attempting) == Some(*digest);
+    if is_tried || (named(layout, Slot::Current) == Some(*digest) && current != Some(*digest)) {
+        return Ok(false);
     }
     disk::replace_symlink(&RealDisk, &target, &slot).map_err(Error::io("stage", slot))?;
     tracing::info!(event = "stage", %digest, "staged version {}", digest.short());
-    Ok(())
+    Ok(true)
 }
 
 /// Takes another version than `current` out of the slot `entrypoint-attempt`.
@@ -224,5 +242,43 @@ pub(super) fn withdraw(layout: &Layout, current: &Digest) -> Result<(), Error> {
             Ok(())
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_that_has_come_to_be_tried_or_current_meanwhile_is_not_staged_again() {
+        let digest = |byte| Digest::from_bytes([byte; 32]);
+        let (old, new, older) = (digest(1), digest(2), digest(3));
+        // Attempt, attempting and current; what was current when the pull began; whether the new version is staged.
+        for (links, before, expected) in [
+            ([None, None, Some(old)], Some(old), true),
+            ([Some(new), None, Some(old)], Some(old), true),
+            ([Some(older), None, Some(old)], Some(old), true),
+            ([None, Some(new), Some(old)], Some(old), false),
+            ([None, None, Some(new)], Some(old), false),
+            ([None, None, Some(new)], None, false),
+            // Its tree was lost, and is there again: the supervisor waits for it to be staged.
+            ([None, None, Some(new)], Some(new), true),
+            ([None, None, None], None, true),
+        ] {
+            let ground = tempfile::tempdir().unwrap();
+            let layout = Layout::new(ground.path());
+            RealDisk.create_directories(layout.root()).unwrap();
+            let slots = [Slot::Attempt, Slot::Attempting, Slot::Current];
+            for (slot, version) in slots.into_iter().zip(links) {
+                if let Some(version) = version {
+                    let target = layout.tree(&version).join("entrypoint");
+                    disk::replace_symlink(&RealDisk, &target, &layout.slot(slot)).unwrap();
+                }
+            }
+            let launch = Launch { program: "entrypoint".into(), ..Launch::default() };
+            assert_eq!(stage(&layout, &new, &launch, before).unwrap(), expected, "{links:?}");
+            let staged = if expected { Some(new) } else { links[0] };
+            assert_eq!(named(&layout, Slot::Attempt), staged, "{links:?}");
+        }
     }
 }

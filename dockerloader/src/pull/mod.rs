@@ -57,7 +57,7 @@ use crate::config::RegistrySettings;
 use crate::digest::Digest;
 use crate::disk::RealDisk;
 use crate::launch::Launch;
-use crate::layout::Layout;
+use crate::layout::{Layout, Slot};
 use crate::limits::Limits;
 use crate::lock::StoreLock;
 use crate::manifest::Platform;
@@ -126,6 +126,7 @@ pub async fn pull(
     layout: &Layout,
     progress: Arc<dyn Progress>,
 ) -> Result<Outcome, Error> {
+    let current = install::named(layout, Slot::Current);
     let lock = Arc::new(lock(layout, request.wait, &progress).await?);
     let limits = Limits::default();
     let client = Client::new(settings, limits)?;
@@ -166,8 +167,8 @@ pub async fn pull(
     if !request.stage {
         return Ok(Outcome::Installed { digest: version });
     }
-    install::stage(layout, &version, &launch)?;
-    Ok(Outcome::Staged { digest: version })
+    let is_staged = install::stage(layout, &version, &launch, current)?;
+    Ok(if is_staged { Outcome::Staged { digest: version } } else { Outcome::UpToDate { digest: version } })
 }
 
 /// Makes the tree of a version anew from what is on disk, without a registry: its manifest, config and layers.
@@ -198,7 +199,7 @@ pub fn restore(
     let ready = content.image.layers.iter().map(|layer| layer.descriptor.digest).collect();
     let method = volume::recall(&RealDisk, layout).and_then(|memory| memory.trees.method);
     let tree = install::Temporary::new(layout, digest, method)?;
-    let made = extract::run(&job, &ready, &std::sync::mpsc::channel().1, tree.path())?;
+    let made = extract::run(job, &ready, &std::sync::mpsc::channel().1, tree.path())?;
     tree.install(layout, digest, &made.extracted, &made.indexes, &config, &platform(settings)?)?;
     progress.event(Event::Installed { digest: *digest });
     Ok(())

@@ -1,6 +1,5 @@
 //! What of a blob to ask for next. Bytes that the extraction needs first come first; the other connections work ahead.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::blobs::spans::Spans;
@@ -61,8 +60,8 @@ pub(super) struct Requests {
     /// What each has to bring.
     claims: Vec<(u64, Spans)>,
     parts: Parts,
-    /// Who sent bytes of it.
-    pub(super) sources: BTreeSet<String>,
+    /// Who sent bytes of it, the first one first.
+    pub(super) sources: Vec<String>,
 }
 
 impl Requests {
@@ -95,7 +94,9 @@ impl Requests {
 
     /// Learns from the answer to a request for `asked`. Whether to read it.
     pub(super) fn answered(&mut self, id: u64, asked: &Range<u64>, answer: &Blob, partial: &Partial) -> bool {
-        self.sources.insert(answer.source.clone());
+        if !self.sources.contains(&answer.source) {
+            self.sources.push(answer.source.clone());
+        }
         if answer.start == asked.start && answer.end == asked.end {
             if self.parts == Parts::Unknown && partial.has_gaps() {
                 self.parts = Parts::Yes;

@@ -1,6 +1,6 @@
 //! What a tag meant at the last look: a poll that finds the same again needs one HEAD request and nothing else.
 //!
-//! A cache: lost or damaged, it costs two requests.
+//! A cache: lost or damaged, it costs two requests. So it is not synced.
 
 use std::io;
 
@@ -61,7 +61,7 @@ impl Resolved {
     pub fn write(&self, disk: &(impl Disk + ?Sized), layout: &Layout) -> io::Result<()> {
         let bytes = serde_json::to_vec(self).map_err(io::Error::other)?;
         disk.create_directories(&layout.storage())?;
-        disk::replace_file(disk, &layout.resolved(), &bytes)
+        disk::replace_cache(disk, &layout.resolved(), &bytes)
     }
 
     /// The version, if this look was for the same reference and platform and the tag points to the same digest now.

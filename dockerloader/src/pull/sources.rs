@@ -5,11 +5,11 @@ use crate::digest::Digest;
 use crate::disk::{Disk as _, Kind, RealDisk};
 use crate::layout::Layout;
 use crate::manifest::Descriptor;
-use crate::tree::{LayerIndex, Seal, Stamps};
+use crate::tree::{self, LayerIndex, Seal, Stamps};
 use crate::volume::overlay::{self, Growth};
 use crate::volume::{Method, spare, subvolume};
 
-use super::base::{Facts, Known, LayerFacts, Plan, choose};
+use super::base::{Base, Facts, Known, LayerFacts, Plan, choose};
 use super::content::Content;
 
 /// A tree with its seal, and with its stamps unless nobody can have written to it.
@@ -64,28 +64,43 @@ impl Sources {
         let spare =
             if used.uses_spare() { spare::list(&RealDisk, layout).unwrap_or_default() } else { Vec::new() };
         let is_tree = |path: &std::path::Path| matches!(RealDisk.kind(path), Ok(Some(Kind::Directory)));
+        let spare = spare
+            .into_iter()
+            .filter(|digest| is_tree(&layout.spare(digest)))
+            .find_map(|digest| Sealed::read(layout, digest));
         let current = current.filter(|current| current != version && is_tree(&layout.tree(current)));
         let is_subvolume = |digest: &Digest| subvolume::is_subvolume(&layout.tree(digest));
         Self {
             method,
             current,
             base: current.and_then(|digest| match used {
-                Method::Snapshot if is_subvolume(&digest) => Sealed::read(layout, digest),
+                // A spare tree that is there is used rather.
+                Method::Snapshot if spare.is_none() && is_subvolume(&digest) => Sealed::read(layout, digest),
                 Method::Overlay => Sealed::stacked(layout, digest),
                 _ => None,
             }),
-            spare: spare
-                .into_iter()
-                .filter(|digest| is_tree(&layout.spare(digest)))
-                .find_map(|digest| Sealed::read(layout, digest)),
+            spare,
         }
+    }
+
+    /// Hands out the tree that a plan begins with: what is known of it has megabytes, which nothing else is to keep in memory.
+    pub(super) fn take(&mut self, base: Base) -> Option<tree::Base> {
+        let sealed = match base {
+            Base::Empty => return Some(tree::Base::empty()),
+            Base::Spare(_) => self.spare.take(),
+            Base::Current(_) => self.base.take(),
+        };
+        sealed.map(|Sealed { seal, stamps, .. }| {
+            let frozen = stamps.is_none();
+            tree::Base { seal, stamps, frozen }
+        })
     }
 
     /// How the tree is to be made.
     pub(super) fn plan(&self, layout: &Layout, content: &Content, blobs: &Blobs) -> Plan {
         let layers = content.image.layers.iter().map(|layer| LayerFacts {
             size: layer.descriptor.size,
-            unchanged: is_unchanged(layout, blobs, &layer.descriptor),
+            index: index_bytes(layout, blobs, &layer.descriptor),
         });
         choose(&Facts {
             method: self.method,
@@ -101,10 +116,10 @@ fn seal(layout: &Layout, digest: &Digest) -> Option<Seal> {
     Seal::parse(RealDisk.read(&layout.seal(digest), Seal::MAX_BYTES).ok()?).ok()
 }
 
-/// Whether a layer's blob and its index are there.
-pub(super) fn is_unchanged(layout: &Layout, blobs: &Blobs, layer: &Descriptor) -> bool {
-    let indexed = matches!(RealDisk.kind(&layout.layer_index(&layer.digest)), Ok(Some(Kind::File)));
-    indexed && blobs.has(&layer.digest, layer.size)
+/// Bytes of a layer's index, if that and the layer's blob are there.
+pub(super) fn index_bytes(layout: &Layout, blobs: &Blobs, layer: &Descriptor) -> Option<u64> {
+    let index = std::fs::symlink_metadata(layout.layer_index(&layer.digest)).ok()?;
+    (index.is_file() && blobs.has(&layer.digest, layer.size)).then(|| index.len())
 }
 
 /// What the layer with this blob does to a tree, if it is on disk as this process would find it by reading the blob.

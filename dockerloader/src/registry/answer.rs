@@ -1,8 +1,8 @@
 //! Answers: small bodies under a cap and a deadline, and refusals in the registry's own words.
 
 use oci_client::errors::OciEnvelope;
-use reqwest::Response;
 use reqwest::header::{DATE, HeaderName, RETRY_AFTER};
+use reqwest::{Response, Url};
 
 use super::error::{Error, printable};
 use super::retry;
@@ -66,6 +66,7 @@ pub(super) async fn refusal(
     asked: Asked<'_>,
 ) -> Error {
     let status = response.status().as_u16();
+    let (elsewhere, is_own) = (host_of(response.url()), is_of(response.url(), asked.host));
     let header = |name: HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok());
     let retry_after = header(RETRY_AFTER).and_then(|value| retry::retry_after(value, header(DATE)));
     // The status has been said: a body that breaks off, or doesn't end, adds nothing to it.
@@ -73,11 +74,17 @@ pub(super) async fn refusal(
     let (host, said) = (asked.host.to_owned(), said(&body));
     let (repository, what) = (asked.repository.to_owned(), format!("{} of {}", asked.what, asked.repository));
     match status {
+        status if !is_own => Error::Elsewhere { host, elsewhere, what, status, said, retry_after },
         401 => Error::Unauthorized { host, repository, credentials: asked.credentials, said },
         403 => Error::Forbidden { host, repository, credentials: asked.credentials, said },
         404 | 410 => Error::NotFound { host, what, said },
         status => Error::Status { host, what, status, said, retry_after },
     }
+}
+
+/// Whether an address is one of `host[:port]`, which may be in capitals, or have the port that goes without saying.
+fn is_of(url: &Url, host: &str) -> bool {
+    Url::parse(&format!("{}://{host}", url.scheme())).is_ok_and(|own| own.origin() == url.origin())
 }
 
 /// The registry's own words (OCI distribution spec, "Error Codes"), ready to be put after a sentence; empty if there are
@@ -103,6 +110,19 @@ fn said(body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_is_known_by_its_address() {
+        for (url, host, expected) in [
+            ("https://r.example/v2/", "R.example:443", true),
+            ("http://r.example/v2/", "r.example:80", true),
+            ("https://r.example:5000/x?y", "r.example:5000", true),
+            ("https://r.example:5001/", "r.example:5000", false),
+            ("https://cdn.example/", "r.example", false),
+        ] {
+            assert_eq!(is_of(&Url::parse(url).unwrap(), host), expected, "{url} {host}");
+        }
+    }
 
     #[test]
     fn a_registry_is_quoted_without_what_could_harm_a_terminal() {

@@ -86,18 +86,9 @@ impl Client {
             None => match ask("https").await {
                 Err(error) if may_speak_http(&error, host) => {
                     tracing::debug!(event = "plain_http", host, %error, "no TLS there, trying plain HTTP");
-                    let answer = ask("http").await;
-                    if answer.is_ok() {
-                        self.hosts.note_plain(host, true);
-                    }
-                    answer
+                    ask("http").await
                 }
-                answer => {
-                    if answer.is_ok() {
-                        self.hosts.note_plain(host, false);
-                    }
-                    answer
-                }
+                answer => answer,
             },
         }
     }
@@ -123,6 +114,10 @@ impl Client {
         let mut request = Request { headers, ..Request::new(method, url.clone()) };
         request.authorization = self.authenticator.current(&self.transport, endpoint, &url).await?;
         let response = self.transport.send(request.clone()).await?;
+        if endpoint.plain_http {
+            // Whatever comes of it: another try must not ask in the other language, and take the challenge along.
+            self.hosts.note_plain(&endpoint.host, scheme == "http");
+        }
         // A 401 of another host, behind a redirect, is not about what the registry knows us by.
         if response.status() != StatusCode::UNAUTHORIZED || response.url().origin() != url.origin() {
             return Ok(response);

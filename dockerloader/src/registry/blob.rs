@@ -3,13 +3,14 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::Response;
 
 use super::error::Error;
-use super::transport::Transport;
+use super::pace::Pace;
+use super::transport::{Deadlines, Transport};
+use crate::clock;
 use crate::digest::Digest;
 use crate::manifest::Descriptor;
 
@@ -27,7 +28,7 @@ pub struct Blob {
     /// `None` when all of it was there already.
     body: Option<Response>,
     transport: Arc<Transport>,
-    stall: Duration,
+    pace: Pace,
 }
 
 impl Blob {
@@ -38,10 +39,9 @@ impl Blob {
         range: Range<u64>,
         body: Option<Response>,
     ) -> Self {
-        let stall = transport.deadlines.stall;
         let (digest, size) = (descriptor.digest, descriptor.size);
         let Range { start, end } = range;
-        Self { start, end, source, digest, size, position: start, body, transport, stall }
+        Self { start, end, source, digest, size, position: start, body, transport, pace: Pace::default() }
     }
 
     /// The next bytes; `None` at the end, when there are as many as the descriptor says, or as were asked for.
@@ -52,17 +52,25 @@ impl Blob {
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         let Some(body) = &mut self.body else { return Ok(None) };
         let is_complete = self.position == self.end;
-        let chunk = match tokio::time::timeout(self.stall, body.chunk()).await {
+        let Deadlines { stall, slow, .. } = self.transport.deadlines;
+        if !is_complete && self.pace.is_too_slow(slow) {
+            let host = self.source.clone();
+            return Err(Error::Timeout { host, what: "fewer than 8192 bytes", after: slow });
+        }
+        let began = clock::now();
+        let chunk = match tokio::time::timeout(stall, body.chunk()).await {
             Ok(Ok(chunk)) => chunk,
             // All of it is here: how the connection ends is of no interest.
             _ if is_complete => None,
             Ok(Err(error)) if error.is_body() || error.is_decode() => return Err(self.truncated()),
             Ok(Err(error)) => return Err(self.transport.explain(&error.without_url(), self.source.clone())),
             Err(_) => {
-                let (host, after) = (self.source.clone(), self.stall);
-                return Err(Error::Timeout { host, what: "no more bytes", after });
+                let host = self.source.clone();
+                return Err(Error::Timeout { host, what: "no more bytes", after: stall });
             }
         };
+        let length = chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
+        self.pace.count(length, clock::now().saturating_duration_since(began));
         let Some(mut chunk) = chunk else {
             self.body = None;
             return if self.position == self.end { Ok(None) } else { Err(self.truncated()) };

@@ -43,7 +43,7 @@ pub enum Error {
         problem: String,
     },
     /// Nothing came for too long.
-    #[error("registry {host}: {what} for {} s", .after.as_secs())]
+    #[error("registry {host}: {what} for {} s", .after.as_secs_f64())]
     Timeout {
         /// `host[:port]`.
         host: String,
@@ -138,6 +138,22 @@ pub enum Error {
         /// The HTTP status.
         status: u16,
         /// What the registry said; empty, or begins with a separator.
+        said: String,
+        /// How long it asks to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// It sends us to another host, which doesn't give it.
+    #[error("registry {host}: redirects to {elsewhere}, which answers {status} to {what}{said}")]
+    Elsewhere {
+        /// `host[:port]`.
+        host: String,
+        /// Where it sends us: `host[:port]`.
+        elsewhere: String,
+        /// What was asked for.
+        what: String,
+        /// The HTTP status there.
+        status: u16,
+        /// What is said there; empty, or begins with a separator.
         said: String,
         /// How long it asks to be left alone.
         retry_after: Option<Duration>,
@@ -242,10 +258,15 @@ impl Error {
             | Self::Timeout { .. }
             | Self::Truncated { .. } => Remedy::Retry,
             Self::Status { status, .. } if is_passing(*status) => Remedy::Retry,
+            // An address that is no longer good: the next request is given a new one.
+            Self::Elsewhere { status, .. } if is_passing(*status) || matches!(*status, 401 | 403) => {
+                Remedy::Retry
+            }
             Self::UnknownHost { .. }
             | Self::NotFound { .. }
             | Self::Status { .. }
             | Self::Redirect { .. }
+            | Self::Elsewhere { .. }
             | Self::Handshake { .. }
             | Self::Malformed { .. } => Remedy::Later,
             Self::OverLimit { .. } => Remedy::Refuse,
@@ -264,7 +285,17 @@ impl Error {
     /// How long the registry asks to be left alone.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Status { retry_after, .. } => *retry_after,
+            Self::Status { retry_after, .. } | Self::Elsewhere { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// The host that broke off in the middle of an answer, or fell silent.
+    pub(super) fn broke_off(&self) -> Option<&str> {
+        match self {
+            Self::Truncated { host, .. } | Self::Broken { host, .. } | Self::Timeout { host, .. } => {
+                Some(host)
+            }
             _ => None,
         }
     }

@@ -24,11 +24,16 @@ mod answer;
 
 mod range;
 
+mod pace;
+
 mod blob;
 
 mod ask;
 
 pub mod retry;
+
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -51,7 +56,7 @@ pub use error::Error;
 use ask::{Hosts, What};
 use auth::Authenticator;
 use endpoint::{Endpoint, endpoints};
-use transport::{DEADLINES, Deadlines, Transport};
+use transport::{Deadlines, Transport};
 
 /// What the registries of one process are asked through. Share it: connections, tokens and what is known about hosts are
 /// kept in it.
@@ -106,7 +111,8 @@ impl Client {
     /// # Errors
     /// [`Error::CaFile`] and [`Error::Setup`].
     pub fn new(settings: &RegistrySettings, limits: Limits) -> Result<Self, Error> {
-        Self::with(settings, limits, retry::Policy::default(), DEADLINES, Pauses::Real)
+        let deadlines = Deadlines::of(settings.timeout);
+        Self::with(settings, limits, retry::Policy::default(), deadlines, Pauses::Real)
     }
 
     fn with(
@@ -197,9 +203,12 @@ impl Client {
         digest: &Digest,
     ) -> Result<(Vec<u8>, Option<String>), Error> {
         let mut attempts = retry::Attempts::default();
+        let mut second_chance = true;
         loop {
             match self.manifest_once(reference, digest).await {
                 Ok(manifest) => return Ok(manifest),
+                // What was damaged on its way is fetched again, as a blob is.
+                Err(Error::Digest { .. }) if std::mem::take(&mut second_chance) => {}
                 Err(error) => self.pause_after(&mut attempts, error).await?,
             }
         }
@@ -349,10 +358,13 @@ impl Client {
         self.limits.layer_bytes.check(descriptor.size).map(drop).map_err(over)
     }
 
-    /// Says that a host sent other bytes than the digest stands for: mirrors are not asked for them again.
-    pub fn report_corrupt(&self, digest: &Digest, host: &str) {
+    /// Says that a host sent other bytes than the digest stands for: mirrors are not asked for them again. Whether that
+    /// leaves another one to ask.
+    pub fn report_corrupt(&self, digest: &Digest, host: &str) -> bool {
         tracing::warn!(event = "digest_mismatch", %digest, host, "other bytes than the digest says");
-        self.corrupt.lock().unwrap_or_else(PoisonError::into_inner).insert((host.to_owned(), *digest));
+        let mut corrupt = self.corrupt.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = corrupt.insert((host.to_owned(), *digest));
+        is_new && self.settings.mirrors.iter().any(|mirror| mirror.host == host)
     }
 
     /// Waits as long as the policy wants after a failure, so that the request may be made again.
@@ -363,6 +375,10 @@ impl Client {
         match attempts.failed(&self.policy, &error, retry::jitter()) {
             retry::Decision::GiveUp => Err(error),
             retry::Decision::After(pause) => {
+                if let Some(host) = error.broke_off().filter(|_| attempts.is_stuck()) {
+                    // The registry itself is asked all the same: this is about mirrors.
+                    self.hosts.set_aside(host);
+                }
                 let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
                 tracing::warn!(event = "registry_retry", pause_ms, %error, "asking again after a pause");
                 match &self.pauses {

@@ -76,6 +76,11 @@ impl Attempts {
         }
     }
 
+    /// Whether it failed twice in a row without progress.
+    pub(super) const fn is_stuck(&self) -> bool {
+        self.failures >= 2
+    }
+
     /// Counts a failure and decides what follows.
     pub fn failed(&mut self, policy: &Policy, error: &Error, jitter: f64) -> Decision {
         self.failures = self.failures.saturating_add(1);
@@ -88,8 +93,9 @@ impl Attempts {
 /// registry's own clock: ours may be wrong.
 pub fn retry_after(value: &str, date: Option<&str>) -> Option<Duration> {
     let value = value.trim();
-    if let Ok(seconds) = value.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More than a number holds is no less of a wish to be left alone.
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let until = httpdate::parse_http_date(value).ok()?;
     let from = httpdate::parse_http_date(date?.trim()).ok()?;
@@ -170,7 +176,9 @@ mod tests {
             ("Sun, 06 Nov 1994 08:49:47 GMT", None, None),
             ("-1", date, None),
             ("soon", date, None),
-            ("99999999999999999999", None, None),
+            ("99999999999999999999", None, Some(u64::MAX)),
+            ("", date, None),
+            ("+5", date, None),
         ] {
             assert_eq!(retry_after(value, date), expected.map(Duration::from_secs), "{value}");
         }

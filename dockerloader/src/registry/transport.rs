@@ -25,20 +25,27 @@ pub(super) struct Deadlines {
     pub(super) answer: Duration,
     /// Between two pieces of a body.
     pub(super) stall: Duration,
+    /// How long a body may bring next to nothing.
+    pub(super) slow: Duration,
     /// A whole small body: a manifest, a token, an error.
     pub(super) small_body: Duration,
     /// A credential helper.
     pub(super) helper: Duration,
 }
 
-/// The deadlines in use: what a slow but working registry needs, several times over.
-pub(super) const DEADLINES: Deadlines = Deadlines {
-    connect: Duration::from_secs(10),
-    answer: Duration::from_secs(30),
-    stall: Duration::from_secs(30),
-    small_body: Duration::from_secs(60),
-    helper: Duration::from_secs(30),
-};
+impl Deadlines {
+    /// What follows from how long a registry may be silent (`DOCKERLOADER_REGISTRY_TIMEOUT_MS`).
+    pub(super) fn of(timeout: Duration) -> Self {
+        Self {
+            connect: timeout / 3,
+            answer: timeout,
+            stall: timeout,
+            slow: timeout * 2,
+            small_body: timeout * 2,
+            helper: Duration::from_secs(30),
+        }
+    }
+}
 
 /// Redirects that are followed for one request.
 const REDIRECTS: usize = 5;

@@ -4,6 +4,7 @@ use super::memory::{Crashes, Memory, Trial};
 use super::state::{Link, Named, Slots};
 use super::step::Step;
 use super::verdict::{Verdict, VerdictKind};
+use crate::clock::Moment;
 use crate::digest::Digest;
 use crate::layout::Slot;
 use crate::status::Check;
@@ -57,13 +58,13 @@ pub struct Policy {
     pub crashes: u32,
     /// Whether committed versions are watched at all.
     pub probation: bool,
-    /// Seconds since 1970, for the dates of verdicts and their pauses.
-    pub now: u64,
+    /// For the dates of verdicts and their pauses.
+    pub now: Moment,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { attempts: 3, crashes: 3, probation: true, now: 0 }
+        Self { attempts: 3, crashes: 3, probation: true, now: Moment::default() }
     }
 }
 
@@ -229,7 +230,7 @@ impl Draft {
             let is_current = self.slots.current.digest() == Some(staged.digest);
             // `update-attempt` alone does not count here: an application of the file contract writes it before it stages.
             let blocked =
-                self.slots.memory.verdict(&staged.digest).is_some_and(|verdict| verdict.blocks(policy.now));
+                self.slots.memory.verdict(&staged.digest).is_some_and(|verdict| verdict.blocks(&policy.now));
             // While the current version is lost, one that failed is better than none (I3).
             if is_current || (blocked && self.slots.current.version().is_some()) {
                 self.push(Step::Clear(Slot::Attempt));
@@ -431,7 +432,8 @@ impl Draft {
             digest,
             kind,
             reason: reason.to_owned(),
-            at: policy.now,
+            at: policy.now.unix,
+            uptime: policy.now.uptime.clone(),
             times: 0,
             output: output.to_vec(),
         };

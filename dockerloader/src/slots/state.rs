@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::memory::Memory;
+use crate::clock::Moment;
 use crate::digest::Digest;
 use crate::disk::Kind;
 use crate::layout::{Layout, Slot};
@@ -168,9 +169,9 @@ impl Slots {
         digests
     }
 
-    /// Why a version may not be tried at `now` (seconds since 1970), if so. The contract's `update-attempt` counts as well,
+    /// Why a version may not be tried `now`, if so. The contract's `update-attempt` counts as well,
     /// also when the memory of its reason is lost.
-    pub fn rejected(&self, digest: &Digest, now: u64) -> Option<String> {
+    pub fn rejected(&self, digest: &Digest, now: &Moment) -> Option<String> {
         match self.memory.verdict(digest) {
             Some(verdict) => verdict.blocks(now).then(|| verdict.reason.clone()),
             None => (self.update_attempt == Some(*digest)).then(|| "an earlier attempt failed".to_owned()),

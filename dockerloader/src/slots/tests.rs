@@ -216,10 +216,10 @@ fn a_failed_version_is_never_tried_again_unasked() {
     again.attempt = version('b');
     let (started, _) = after(again.clone(), &Event::Start);
     assert_eq!(shown(&started), "a . . .");
-    assert!(started.rejected(&digest('b'), 0).is_some());
+    assert!(started.rejected(&digest('b'), &0.into()).is_some());
     // Unless a person forgets the verdict.
     let (forgotten, _) = after(again, &Event::Forget(digest('b')));
-    assert_eq!((forgotten.update_attempt, forgotten.rejected(&digest('b'), 0)), (None, None));
+    assert_eq!((forgotten.update_attempt, forgotten.rejected(&digest('b'), &0.into())), (None, None));
     assert_eq!(shown(&after(forgotten, &Event::Start).0), "a . b .");
 }
 
@@ -232,7 +232,7 @@ fn several_bad_versions_are_all_remembered() {
         (slots, _) = after(slots, &failed());
     }
     for bad in ['b', 'c', 'd'] {
-        assert!(slots.rejected(&digest(bad), 1 << 40).is_some(), "{bad}");
+        assert!(slots.rejected(&digest(bad), &(1 << 40).into()).is_some(), "{bad}");
     }
 }
 
@@ -248,7 +248,10 @@ fn interruptions_have_a_budget_and_no_blame() {
     let verdict = slots.memory.verdict(&digest('b')).unwrap();
     assert_eq!((verdict.kind, verdict.retry_seconds()), (VerdictKind::Interrupted, Some(60)));
     assert!(slots.update_attempt.is_none(), "I5: the app was never judged");
-    assert!(slots.rejected(&digest('b'), 59).is_some() && slots.rejected(&digest('b'), 60).is_none());
+    assert!(
+        slots.rejected(&digest('b'), &59.into()).is_some()
+            && slots.rejected(&digest('b'), &60.into()).is_none()
+    );
     // A polite stop costs nothing.
     let mut slots = on_trial("a . b .", 3);
     (slots, _) = after(slots, &Event::TrialStopped);
@@ -331,6 +334,7 @@ fn a_rollback_that_is_cut_off_after_its_verdict_is_finished() {
             kind: VerdictKind::App,
             reason: String::new(),
             at: 0,
+            uptime: None,
             times: 0,
             output: Vec::new(),
         });
@@ -346,6 +350,7 @@ fn a_rejected_version_waits_while_the_current_one_is_lost() {
         kind: VerdictKind::App,
         reason: String::new(),
         at: 0,
+        uptime: None,
         times: 0,
         output: Vec::new(),
     });
@@ -405,6 +410,7 @@ fn a_version_that_is_staged_in_the_middle_of_a_start_is_counted_or_put_away() {
         kind: VerdictKind::App,
         reason: String::new(),
         at: 0,
+        uptime: None,
         times: 0,
         output: Vec::new(),
     });
@@ -428,6 +434,7 @@ fn a_final_verdict_is_not_weakened_by_a_passing_one() {
         kind,
         reason: String::new(),
         at: 0,
+        uptime: None,
         times: 0,
         output: Vec::new(),
     };
@@ -443,15 +450,16 @@ fn pauses_grow_and_survive_a_clock_that_jumps() {
         kind: VerdictKind::Environment,
         reason: String::new(),
         at,
+        uptime: None,
         times,
         output: Vec::new(),
     };
     let pauses: Vec<_> = (1..=11).map(|times| verdict(times, 0).retry_seconds().unwrap()).collect();
     assert_eq!(pauses, [60, 120, 240, 480, 960, 1920, 3840, 7680, 15360, 21600, 21600]);
     let ten_years = 315_000_000;
-    assert!(verdict(1, 1000).blocks(1059));
+    assert!(verdict(1, 1000).blocks(&1059.into()));
     for now in [0, 999, 1060, 1000 + ten_years] {
-        assert!(!verdict(1, 1000).blocks(now), "{now}");
+        assert!(!verdict(1, 1000).blocks(&now.into()), "{now}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::{Moment, Uptime};
 use crate::digest::Digest;
 
 /// Seconds of the first pause before a version that failed for no fault of its own is tried again; doubled each time.
@@ -44,8 +45,11 @@ pub struct Verdict {
     pub kind: VerdictKind,
     /// What happened, for people.
     pub reason: String,
-    /// Seconds since 1970, by the clock of that moment; only to show, and to pace retries.
+    /// Seconds since 1970, by the clock of that moment; to show, and to pace retries where the uptime can't.
     pub at: u64,
+    /// The machine's uptime at that moment, which paces retries whatever the clock is set to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uptime: Option<Uptime>,
     /// How often this version ended so.
     #[serde(default)]
     pub times: u32,
@@ -66,12 +70,9 @@ impl Verdict {
         }
     }
 
-    /// Whether the version may not be tried at `now` (seconds since 1970). A clock that stands before the verdict ends the
-    /// pause rather than making it endless (I6).
-    pub fn blocks(&self, now: u64) -> bool {
-        match self.retry_seconds() {
-            None => true,
-            Some(pause) => self.at <= now && now < self.at.saturating_add(pause),
-        }
+    /// Whether the version may not be tried `now`. A clock that jumps neither ends a pause nor makes it endless (I6).
+    pub fn blocks(&self, now: &Moment) -> bool {
+        let then = Moment { unix: self.at, uptime: self.uptime.clone() };
+        self.retry_seconds().is_none_or(|pause| now.is_within(pause, &then))
     }
 }

@@ -13,6 +13,35 @@ const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 const SIGCONT: i32 = 18;
 
+/// Rounds in which whatever is left is killed: each ends one process at least.
+const ROUNDS: usize = 100_000;
+
+/// Ends all children and those who become ours by that: for a supervisor that can't go on. A process 1 need not, since the kernel
+/// ends its whole namespace with it.
+pub(super) fn end_all() {
+    if nix::unistd::getpid().as_raw() == 1 {
+        return;
+    }
+    for _ in 0..ROUNDS {
+        for pid in listed().unwrap_or_default() {
+            send(Target::Process(pid), SIGKILL);
+            send(Target::Group(pid), SIGKILL);
+        }
+        match wait(WaitOptions::empty()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            // Nobody is left.
+            Err(_) => return,
+        }
+    }
+}
+
+/// All children.
+fn listed() -> io::Result<Vec<Pid>> {
+    let own = nix::unistd::gettid();
+    let list = std::fs::read_to_string(format!("/proc/self/task/{own}/children"))?;
+    Ok(list.split_ascii_whitespace().filter_map(|word| word.parse().ok().and_then(Pid::from_raw)).collect())
+}
+
 /// The processes that the supervisor knows by name.
 #[derive(Debug, Default)]
 pub(super) struct Children {
@@ -66,13 +95,7 @@ impl Children {
 
     /// All children but the helper.
     fn others(&self) -> io::Result<Vec<Pid>> {
-        let own = nix::unistd::gettid();
-        let list = std::fs::read_to_string(format!("/proc/self/task/{own}/children"))?;
-        Ok(list
-            .split_ascii_whitespace()
-            .filter_map(|word| word.parse().ok().and_then(Pid::from_raw))
-            .filter(|pid| self.helper != Some(*pid))
-            .collect())
+        Ok(listed()?.into_iter().filter(|pid| self.helper != Some(*pid)).collect())
     }
 
     /// Whether `/proc/<pid>/task/<tid>/children` can be read; without it (`CONFIG_PROC_CHILDREN`, or no `/proc`) orphans can't
@@ -95,7 +118,7 @@ impl Children {
             }
         }
         if let Some(group) = self.group
-            && self.swept.insert(-group.as_raw_nonzero().get())
+            && self.swept.insert(group.as_raw_nonzero().get().saturating_neg())
         {
             self.to_group(SIGTERM);
             self.to_group(SIGCONT);

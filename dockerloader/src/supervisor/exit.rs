@@ -24,7 +24,7 @@ pub(super) const LOCKED: i32 = 75;
 /// The supervisor's own code when the data directory can't be used (`EX_IOERR`, sysexits.h).
 pub(super) const DATA_DIRECTORY: i32 = 74;
 /// The supervisor's own code for an error that should not happen (`EX_SOFTWARE`, sysexits.h).
-pub(super) const INTERNAL: i32 = 70;
+pub(super) const INTERNAL: i32 = crate::defect::EXIT_CODE;
 
 /// What a version that is not on disk comes to.
 pub(super) const NOT_THERE: Exit = Exit::Exec(ENOENT);
@@ -38,7 +38,7 @@ impl Exit {
     pub const fn code(self) -> i32 {
         match self {
             Self::Code(code) => code,
-            Self::Signal(signal) => 128 + signal,
+            Self::Signal(signal) => signal.saturating_add(128),
             Self::Exec(ENOENT | ENOTDIR) => 127,
             Self::Exec(_) => 126,
         }

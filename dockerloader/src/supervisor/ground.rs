@@ -22,9 +22,11 @@ pub(super) struct Ground {
 
 impl machine::Ground for Ground {
     fn act(&mut self, event: &Event) -> Result<Slots, ApplyError> {
-        let now = clock::unix_seconds();
+        let now = clock::moment();
         let dated = match event {
-            Event::Checked(check) => Some(Event::Checked(crate::status::Check { at: now, ..check.clone() })),
+            Event::Checked(check) => {
+                Some(Event::Checked(crate::status::Check { at: now.unix, ..check.clone() }))
+            }
             _ => None,
         };
         let policy = Policy { now, probation: self.probation, ..Policy::default() };

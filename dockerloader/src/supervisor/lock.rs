@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use crate::disk::{Disk as _, RealDisk, replace_file};
-use crate::layout::Layout;
+use crate::disk::{self, Disk as _, RealDisk, replace_cache};
+use crate::layout::{Layout, Slot};
 
 /// Why the place could not be taken.
 #[derive(Debug, thiserror::Error)]
@@ -99,16 +99,25 @@ fn is_out_of_reach(error: &io::Error) -> bool {
     matches!(error.kind(), NotFound | PermissionDenied | ReadOnlyFilesystem | StorageFull | QuotaExceeded)
 }
 
-/// Writes where the supervisor can be reached, for commands that are not its children.
-pub(super) fn publish(layout: &Layout, control: &str) {
-    let address = serde_json::json!({ "pid": std::process::id(), "control": control });
-    if let Err(error) = replace_file(&RealDisk, &layout.supervisor_address(), address.to_string().as_bytes())
-    {
-        tracing::warn!(
-            event = "not_published",
-            "commands outside the application can't reach this supervisor: {error}"
-        );
+/// Removes what an earlier supervisor was about to write when it died. What a pull stages is the next pull's to remove: one may be
+/// at it.
+pub(super) fn remove_unfinished(layout: &Layout) {
+    let slots = [Slot::Current, Slot::Previous].map(|slot| layout.slot(slot));
+    let files = [layout.state(), layout.update_attempt(), layout.supervisor_address()];
+    for path in slots.into_iter().chain(files) {
+        // On a read-only volume it stays, and harms nobody.
+        let _ = disk::remove_unfinished(&RealDisk, &path);
     }
+}
+
+/// Writes where the supervisor can be reached, for commands that are not its children. It is true as long as this process lives: no
+/// crash needs to find it.
+///
+/// # Errors
+/// Those of the disk.
+pub(super) fn publish(layout: &Layout, control: &str) -> io::Result<()> {
+    let address = serde_json::json!({ "pid": std::process::id(), "control": control });
+    replace_cache(&RealDisk, &layout.supervisor_address(), address.to_string().as_bytes())
 }
 
 #[cfg(test)]
@@ -134,6 +143,23 @@ mod tests {
             std::fs::remove_file(layout.supervisor_lock()).unwrap();
         }
         assert!(!ground.path().join("nowhere").exists());
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "this test makes files")]
+    fn what_an_earlier_supervisor_was_about_to_write_goes() {
+        let ground = tempfile::tempdir().unwrap();
+        let layout = Layout::new(ground.path());
+        std::fs::create_dir_all(layout.root()).unwrap();
+        let names = ["tmp-state.json", "tmp-update-attempt", "tmp-supervisor.json", "tmp-entrypoint"];
+        for name in names.iter().chain(&["tmp-entrypoint-attempt", "state.json"]) {
+            std::fs::write(layout.root().join(name), "").unwrap();
+        }
+        remove_unfinished(&layout);
+        let mut left = RealDisk.list(layout.root()).unwrap();
+        left.sort_unstable();
+        assert_eq!(left, ["state.json", "tmp-entrypoint-attempt"]);
+        remove_unfinished(&Layout::new(&ground.path().join("nowhere")));
     }
 
     #[test]

@@ -18,21 +18,23 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use nix::unistd::getpid;
 
-use super::children::Children;
+use super::children::{Children, end_all};
 use super::exit;
 use super::ground::Ground;
 use super::helper::Lines;
-use super::lock::{LockError, Locked, publish, take_place};
+use super::lock::{LockError, Locked, publish, remove_unfinished, take_place};
 use super::machine::{self, Action, Helper, Input, Machine, Millis};
 use super::relay::Stream;
 use super::server::Server;
 use super::signals::{self, Course};
 use crate::clock::{self, Instant};
 use crate::config::{Environment, Settings};
+use crate::defect;
 use crate::layout::Layout;
 
 /// Runs the supervisor until it is told to leave, and returns its exit code.
 pub fn run(settings: &Settings, environment: &Environment) -> i32 {
+    defect::on_panic(end_all);
     // Before anything else, so that no signal is lost.
     let own_mask = match signals::blocked().thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_SETMASK) {
         Ok(mask) => mask,
@@ -52,6 +54,7 @@ pub fn run(settings: &Settings, environment: &Environment) -> i32 {
             };
         }
     };
+    remove_unfinished(&layout);
     match Supervisor::new(settings, environment, layout, own_mask, lock) {
         Ok(mut supervisor) => supervisor.run(),
         Err(error) => {
@@ -82,6 +85,8 @@ struct Supervisor<'a> {
     busy: bool,
     generation: String,
     leave: Option<i32>,
+    /// Whether commands find this supervisor.
+    is_published: bool,
 }
 
 /// The output of the helper that runs.
@@ -89,6 +94,8 @@ struct HelperPipe {
     helper: Helper,
     output: Option<OwnedFd>,
     lines: Lines,
+    /// The kernel's count of processes killed for memory when it started.
+    kills_before: u64,
 }
 
 /// Something to poll, and what it is.
@@ -118,7 +125,6 @@ impl<'a> Supervisor<'a> {
         let timer =
             TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
         let server = Server::bind(&random_name())?;
-        publish(&layout, &server.control_address());
         let milliseconds = |duration: Duration| Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX);
         let config = machine::Config {
             trial_timeout: milliseconds(settings.trial_timeout),
@@ -129,8 +135,8 @@ impl<'a> Supervisor<'a> {
             on_trial_failure: settings.on_trial_failure,
             has_target: settings.target.is_some(),
         };
-        let jitter = 900 + RandomState::new().build_hasher().finish() % 201;
-        Ok(Self {
+        let jitter = (RandomState::new().build_hasher().finish() % 201).saturating_add(900);
+        let mut supervisor = Self {
             settings,
             environment,
             binary: std::env::current_exe()?,
@@ -155,7 +161,21 @@ impl<'a> Supervisor<'a> {
             busy: false,
             generation: String::new(),
             leave: None,
-        })
+            is_published: false,
+        };
+        if let Err(error) = supervisor.publish() {
+            tracing::warn!(
+                event = "not_published",
+                "commands outside the application can't reach this supervisor yet: {error}"
+            );
+        }
+        Ok(supervisor)
+    }
+
+    fn publish(&mut self) -> io::Result<()> {
+        publish(&self.ground.layout, &self.server.control_address())?;
+        self.is_published = true;
+        Ok(())
     }
 
     fn now(&self) -> Millis {
@@ -177,8 +197,7 @@ impl<'a> Supervisor<'a> {
         while self.leave.is_none() {
             if let Err(error) = self.turn() {
                 tracing::error!(event = "internal", "{error}");
-                self.children.kill_all();
-                self.children.kill_helper();
+                end_all();
                 return exit::INTERNAL;
             }
         }
@@ -200,6 +219,7 @@ impl<'a> Supervisor<'a> {
                     let _ = self.timer.wait();
                     self.armed = None;
                     self.commit_by_file();
+                    self.end_defective_helper();
                     self.input(Input::Tick);
                 }
                 Source::Server => self.serve(),
@@ -214,9 +234,10 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
-    /// Sets the timer to the machine's next deadline; none set means no wake-up.
+    /// Sets the timer to the next deadline of the machine or the helper; none set means no wake-up.
     fn arm(&mut self) -> io::Result<()> {
-        let deadline = self.machine.deadline();
+        let helper = self.helper.as_ref().map(|helper| helper.lines.deadline());
+        let deadline = [self.machine.deadline(), helper].into_iter().flatten().min();
         if deadline == self.armed {
             return Ok(());
         }
@@ -279,6 +300,10 @@ impl<'a> Supervisor<'a> {
             }
         }
         self.busy = false;
+        if !self.is_published {
+            // The disk was full or failed; it may be better by now. What kept it was told once.
+            let _ = self.publish();
+        }
     }
 
     fn perform(&mut self, action: Action) {

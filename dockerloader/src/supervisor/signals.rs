@@ -51,11 +51,8 @@ pub(super) fn parse(text: &str) -> Option<i32> {
     let name = text.to_ascii_uppercase();
     let name = if name.starts_with("SIG") { name } else { format!("SIG{name}") };
     if let Some(offset) = name.strip_prefix("SIGRTMIN+") {
-        return offset
-            .parse::<i32>()
-            .ok()
-            .map(|offset| 34 + offset)
-            .filter(|number| (34..=LAST).contains(number));
+        let number = offset.parse::<i32>().ok().and_then(|offset| offset.checked_add(34));
+        return number.filter(|number| (34..=LAST).contains(number));
     }
     name.parse::<Signal>().ok().map(|signal| signal as i32)
 }
@@ -84,6 +81,9 @@ mod tests {
             ("quit", Some(3)),
             ("9", Some(9)),
             ("SIGRTMIN+3", Some(37)),
+            ("SIGRTMIN+31", None),
+            ("SIGRTMIN+2147483647", None),
+            ("SIGRTMIN+-1", None),
             ("0", None),
             ("SIGX", None),
             ("99", None),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -159,7 +159,21 @@ pub(super) fn helper(helper: Helper, binary: &Path, own_mask: SigSet, stdout: Ow
     };
     command.stdin(Stdio::null()).stdout(Stdio::from(stdout)).process_group(0);
     prepare(&mut command, own_mask, None, None);
-    spawn(command)
+    let pid = spawn(command)?;
+    sacrifice(pid);
+    Ok(pid)
+}
+
+/// When memory is used up, the helper is the one to be killed, and not the application: its work resumes (`proc_pid_oom_score_adj(5)`).
+fn sacrifice(pid: Pid) {
+    let path = format!("/proc/{}/oom_score_adj", pid.as_raw_nonzero());
+    let written = File::options().write(true).open(path).and_then(|mut file| file.write_all(b"1000"));
+    if let Err(error) = written {
+        tracing::debug!(
+            event = "no_sacrifice",
+            "the kernel may kill the application before a helper: {error}"
+        );
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the supervisor is the one that spawns")]

@@ -123,6 +123,7 @@ impl Assembly {
         if self.index.child(parent, name).is_some() {
             self.remove(sink, parent, name)?;
         }
+        self.index.check_names().map_err(|rule| Refusal::new(entry, rule))?;
         let Some(made) = make(sink, &self.index, parent, name)? else { return Ok(None) };
         let id = self.index.insert(parent, name, self.layer, made.attributes, made.content);
         if let Some(inode) = self.index.get_mut(id) {
@@ -150,6 +151,7 @@ impl Assembly {
         }
         // Looked up again: what was in the way of the link may have been, or have held, its target.
         let (target_parent, target_name, inode) = self.find_hardlink_target(target).map_err(refuse)?;
+        self.index.check_names().map_err(refuse)?;
         sink.link(&self.index, (target_parent, target_name), (parent, name), entry)?;
         self.index.link(parent, name, self.layer, inode);
         Ok(())
@@ -254,7 +256,8 @@ impl Assembly {
         entry: &[u8],
     ) -> Result<InodeId, Error> {
         // A link's target may have names that no path of an entry could have.
-        self.index.check_depth(parent).map_err(|rule| Refusal::new(entry, rule))?;
+        let room = self.index.check_depth(parent).and_then(|()| self.index.check_names());
+        room.map_err(|rule| Refusal::new(entry, rule))?;
         sink.make_directory(&self.index, parent, name, entry)?;
         Ok(self.index.insert(parent, name, self.layer, Attributes::IMPLIED, Index::new_directory()))
     }

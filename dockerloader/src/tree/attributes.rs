@@ -152,14 +152,16 @@ impl Applier {
             }
             match target.set_xattr(name, value) {
                 Ok(()) => set.push((name, value)),
-                // Labels and capabilities need rights, user attributes a file system and a file that can have them.
+                // Labels and capabilities need rights, user attributes a file system and a file that can have them, and no
+                // kernel takes more than 64 KiB.
                 Err(
                     Errno::PERM
                     | Errno::OPNOTSUPP
                     | Errno::ACCESS
                     | Errno::INVAL
                     | Errno::NODATA
-                    | Errno::NOENT,
+                    | Errno::NOENT
+                    | Errno::TOOBIG,
                 ) => {
                     self.warnings.add(WarningKind::XattrRefused, path);
                 }

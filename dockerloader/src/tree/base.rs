@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 
 use crate::limits::Limits;
 
-use super::facts::{FactKind, Facts, Lookup};
+use super::facts::{FactKind, Facts};
 use super::index::Index;
 use super::seal::Seal;
 use super::stamps::{Stamp, Stamps};
@@ -46,7 +46,6 @@ pub(super) struct Surveyed {
 pub(super) struct Known {
     pub(super) survey: Survey,
     usable: Vec<bool>,
-    lookup: Lookup,
 }
 
 /// A file of the base whose contents are known.
@@ -105,12 +104,12 @@ impl Drop for Surveyed {
 
 impl Known {
     fn new(facts: &Facts, survey: Survey) -> Self {
-        Self { usable: survey.usable(facts), lookup: facts.lookup(), survey }
+        Self { usable: survey.usable(facts), survey }
     }
 
-    /// The file that the base has under this path, if its contents are known.
-    pub(super) fn file(&self, facts: &Facts, path: &[u8]) -> Option<KnownFile> {
-        let record = facts.find(&self.lookup, path).filter(|&at| self.usable.get(at) == Some(&true))?;
+    /// The file that the base has under this path, if its contents are known. `hint` is the record of the path before.
+    pub(super) fn file(&self, facts: &Facts, path: &[u8], hint: usize) -> Option<KnownFile> {
+        let record = facts.find(path, hint).filter(|&at| self.usable.get(at) == Some(&true))?;
         match facts.get(record)?.kind {
             FactKind::File { size, hash, .. } => Some(KnownFile { record, size, hash }),
             _ => None,

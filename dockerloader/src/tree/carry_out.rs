@@ -9,11 +9,12 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::attributes::{Target, borrowed, failed};
+use super::base::Surveyed;
 use super::contents::{Contents, Copied, copy};
 use super::differences::{Operation, Place, Plan};
 use super::entry::OwnedXattr;
 use super::error::Error;
-use super::extraction::{Extracted, Stamped, Work};
+use super::extraction::{Extracted, Work};
 use super::index::{Content, Index, InodeId};
 use super::path::quote;
 use super::seal::Seal;
@@ -58,21 +59,21 @@ impl CarryOut {
         for operation in operations {
             self.step(operation, contents, progress)?;
         }
-        self.writer.sync()?;
-        self.stamp(&origins)?;
-        let Self { writer, index, stager, work, .. } = self;
-        let seal = Seal::new(&index);
-        let stamps = Stamps::new(&seal, Stamped::new(&index));
-        stamps::settle(writer.root(), Stamped::new(&index)).map_err(|errno| failed("look at", b"", errno))?;
-        let Stager { applier, bytes, .. } = stager;
-        Ok(Extracted {
-            seal,
-            stamps,
-            entries: index.len(),
-            bytes,
-            warnings: applier.warnings.into_vec(),
-            work,
-        })
+        let Self { mut writer, index, stager, work, .. } = self;
+        let entries = index.len();
+        let (seal, stamps, bytes, warnings) = writer.sync_while(|writer| {
+            let stamps = stamps_of(writer, &index, &stager.base, &origins)?;
+            // Nothing asks for the base any more: the new seal takes its room.
+            drop(origins);
+            let (bytes, warnings) = stager.end();
+            let seal = Seal::new(&index);
+            drop(index);
+            Ok::<_, Error>((seal, stamps, bytes, warnings))
+        })??;
+        let latest = stamps::settle(writer.root(), stamps.iter().copied());
+        latest.map_err(|errno| failed("look at", b"", errno))?;
+        let stamps = Stamps::new(&seal, stamps.into_iter());
+        Ok(Extracted { seal, stamps, entries, bytes, warnings, work })
     }
 
     fn step(
@@ -277,40 +278,37 @@ impl CarryOut {
         self.writer.forget(inode);
         self.set_attributes(open.as_fd(), inode, &xattrs, reset_xattrs, &place)
     }
+}
 
-    /// Looks at what was changed; all the rest has the stamp it had.
-    fn stamp(&mut self, origins: &[Option<usize>]) -> Result<(), Error> {
-        let mut stamps = Vec::new();
-        let mut pending = vec![(Index::ROOT, None::<(InodeId, &[u8])>)];
-        let mut origins = origins.iter();
-        let Self { writer, index, stager, .. } = self;
-        let facts = Arc::clone(&stager.base.facts);
-        let known = stager.base.known();
-        while let Some((inode, place)) = pending.pop() {
-            let origin = origins.next().copied().flatten();
-            let stamp = match (origin, place) {
-                (Some(record), _) => known.stamp(&facts, record),
-                (None, None) => Stamp::UNKNOWN,
-                (None, Some((parent, name))) => {
-                    let fd = writer.directory(index, parent)?;
-                    let stat = rustix::fs::statat(&fd, name, AtFlags::SYMLINK_NOFOLLOW)
-                        .map_err(|errno| failed("look at", &index.path(parent, name), errno))?;
-                    Stamp::of(&stat)
-                }
-            };
-            stamps.push((inode, stamp));
-            if let Some(directory) = index.directory(inode) {
-                let children = directory.children.iter().rev();
-                pending.extend(children.map(|(name, child)| (child.inode, Some((inode, &**name)))));
+/// The stamps of the new tree, in the order of its seal. What was changed is looked at; all the rest has the stamp it had.
+fn stamps_of(
+    writer: &mut Writer,
+    index: &Index,
+    base: &Surveyed,
+    origins: &[Option<usize>],
+) -> Result<Vec<Stamp>, Error> {
+    let mut stamps = Vec::with_capacity(origins.len());
+    let mut pending = vec![(Index::ROOT, None::<(InodeId, &[u8])>)];
+    let mut origins = origins.iter();
+    let known = base.known();
+    while let Some((inode, place)) = pending.pop() {
+        let origin = origins.next().copied().flatten();
+        stamps.push(match (origin, place) {
+            (Some(record), _) => known.stamp(&base.facts, record),
+            (None, None) => Stamp::UNKNOWN,
+            (None, Some((parent, name))) => {
+                let fd = writer.directory(index, parent)?;
+                let stat = rustix::fs::statat(&fd, name, AtFlags::SYMLINK_NOFOLLOW)
+                    .map_err(|errno| failed("look at", &index.path(parent, name), errno))?;
+                Stamp::of(&stat)
             }
+        });
+        if let Some(directory) = index.directory(inode) {
+            let children = directory.children.iter().rev();
+            pending.extend(children.map(|(name, child)| (child.inode, Some((inode, &**name)))));
         }
-        for (inode, stamp) in stamps {
-            if let Some(inode) = self.index.get_mut(inode) {
-                inode.stamp = stamp;
-            }
-        }
-        Ok(())
     }
+    Ok(stamps)
 }
 
 /// Opens a file or directory that is there, to set its attributes; its owner may always do that.

@@ -209,7 +209,7 @@ impl Planner<'_> {
 
     /// Files of the base that lose a name here, or below.
     fn lose(&mut self, base: usize) {
-        let end = self.base.get(base).map_or(base, |fact| fact.end as usize);
+        let end = self.base.end(base);
         for below in base..end {
             let group = self.group(below);
             if group != 0 {
@@ -316,9 +316,7 @@ impl Planner<'_> {
             (FactKind::File { size, hash, .. }, Content::File { size: wanted_size, hash: wanted_hash }) => {
                 size == *wanted_size && hash == *wanted_hash
             }
-            (FactKind::Symlink { target }, Content::Symlink { target: wanted }) => {
-                self.base.target(target) == &**wanted
-            }
+            (FactKind::Symlink { target }, Content::Symlink { target: wanted }) => target == &**wanted,
             (
                 FactKind::CharDevice { major, minor },
                 Content::CharDevice { major: wanted, minor: wanted_minor },

@@ -4,7 +4,11 @@
 //! MAGIC  version: u32  records: u64  ...  BLAKE3 of all before: [u8; 32]
 //! text:  length: u32  the bytes                       all numbers little-endian
 //! path:  shared: u32  rest: text                      it begins like the path before
+//! attributes: mode uid gid: u32  seconds: i64  nanoseconds: u32
 //! ```
+
+use super::entry::Attributes;
+use super::pax::Timestamp;
 
 const CHECKSUM: usize = 32;
 
@@ -59,11 +63,18 @@ impl Encoder {
     }
 
     pub(super) fn path(&mut self, path: &[u8]) {
-        let shared = self.previous.iter().zip(path).take_while(|(a, b)| a == b).count();
+        let shared = shared(&self.previous, path);
         self.number(u32::try_from(shared).unwrap_or(u32::MAX));
         self.text(path.get(shared..).unwrap_or_default());
         self.previous.truncate(shared);
         self.previous.extend_from_slice(path.get(shared..).unwrap_or_default());
+    }
+
+    pub(super) fn attributes(&mut self, attributes: Attributes) {
+        let Attributes { mode, uid, gid, mtime } = attributes;
+        [mode, uid, gid].into_iter().for_each(|number| self.number(number));
+        self.array(&mtime.seconds.to_le_bytes());
+        self.number(mtime.nanoseconds);
     }
 
     /// All after the number of records, for a file that is put together from parts.
@@ -81,6 +92,17 @@ impl Encoder {
         bytes.extend_from_slice(checksum.as_bytes());
         bytes
     }
+}
+
+/// Bytes that both begin with.
+pub(super) fn shared(left: &[u8], right: &[u8]) -> usize {
+    /// Compared at once.
+    const STEP: usize = 16;
+    let steps =
+        left.chunks_exact(STEP).zip(right.chunks_exact(STEP)).take_while(|(left, right)| left == right);
+    let start = steps.count() * STEP;
+    let rest = left.iter().zip(right).skip(start);
+    start + rest.take_while(|(left, right)| left == right).count()
 }
 
 /// The number of records and all between it and the checksum.
@@ -141,6 +163,15 @@ impl<'a> Decoder<'a> {
         self.array().map(|bytes| i64::from_le_bytes(*bytes))
     }
 
+    pub(super) fn attributes(&mut self) -> Option<Attributes> {
+        Some(Attributes {
+            mode: self.number()?,
+            uid: self.number()?,
+            gid: self.number()?,
+            mtime: Timestamp { seconds: self.signed()?, nanoseconds: self.number()? },
+        })
+    }
+
     pub(super) fn text(&mut self) -> Option<&'a [u8]> {
         let length = usize::try_from(self.number()?).ok()?;
         let (bytes, rest) = self.0.split_at_checked(length)?;
@@ -156,5 +187,23 @@ impl<'a> Decoder<'a> {
         path.truncate(shared);
         path.extend_from_slice(rest);
         Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_two_paths_begin_with_is_found_however_long_they_are() {
+        let text = (0..100).collect::<Vec<u8>>();
+        for length in 0..text.len() {
+            for at in 0..length {
+                let mut other = text[..length].to_vec();
+                other[at] ^= 1;
+                assert_eq!(shared(&text, &other), at, "{length}");
+            }
+            assert_eq!((shared(&text, &text[..length]), shared(&text[..length], &text)), (length, length));
+        }
     }
 }

@@ -102,9 +102,11 @@ impl<P: FnMut(u64)> Extraction<P> {
         } = self;
         writer.forget_all();
         finish_directory(&mut index, &mut applier, writer.root(), Index::ROOT)?;
-        writer.sync()?;
-        let seal = Seal::new(&index);
-        let stamps = Stamps::new(&seal, Stamped::new(&index));
+        let (seal, stamps) = writer.sync_while(|_| {
+            let seal = Seal::new(&index);
+            let stamps = Stamps::new(&seal, Stamped::new(&index));
+            (seal, stamps)
+        })?;
         stamps::settle(writer.root(), Stamped::new(&index)).map_err(|errno| failed("look at", b"", errno))?;
         let entries = index.len();
         let work = Work { staged: entries, ..Work::default() };

@@ -86,7 +86,9 @@ impl Default for InodeId {
 pub(super) struct Index {
     inodes: Vec<Inode>,
     free: Vec<InodeId>,
+    names: u64,
     max_depth: crate::limits::Limit,
+    max_names: crate::limits::Limit,
 }
 
 /// A path on its way through the tree.
@@ -134,7 +136,8 @@ impl Index {
             links: 1,
             stamp: Stamp::UNKNOWN,
         };
-        Self { inodes: vec![root], free: Vec::new(), max_depth: limits.path_depth }
+        let (max_depth, max_names) = (limits.path_depth, limits.tree_entries);
+        Self { inodes: vec![root], free: Vec::new(), names: 0, max_depth, max_names }
     }
 
     /// An inode. `None` only for a number of another index.
@@ -222,6 +225,12 @@ impl Index {
         Ok(())
     }
 
+    /// Whether one more name stays within [`Limits::tree_entries`].
+    pub(super) fn check_names(&self) -> Result<(), Rule> {
+        self.max_names.check(self.names + 1)?;
+        Ok(())
+    }
+
     /// Adds a name with a new inode. The name must be free.
     pub(super) fn insert(
         &mut self,
@@ -246,7 +255,7 @@ impl Index {
                 id
             }
             None => {
-                // Entries are capped far below 2^32.
+                // Names are capped far below 2^32.
                 let id = InodeId(u32::try_from(self.inodes.len()).unwrap_or(u32::MAX));
                 self.inodes.push(inode);
                 id
@@ -265,6 +274,7 @@ impl Index {
     pub(super) fn link(&mut self, parent: InodeId, name: &[u8], layer: u32, inode: InodeId) {
         if let Some(directory) = self.directory_mut(parent) {
             directory.children.insert(name.into(), Child { inode, layer });
+            self.names += 1;
         }
         if let Some(inode) = self.get_mut(inode) {
             inode.links += 1;
@@ -285,6 +295,7 @@ impl Index {
         let removed = self.directory_mut(parent).and_then(|directory| directory.children.remove(name));
         let mut pending: Vec<InodeId> = removed.into_iter().map(|child| child.inode).collect();
         while let Some(id) = pending.pop() {
+            self.names = self.names.saturating_sub(1);
             let Some(inode) = self.get_mut(id) else { continue };
             inode.links = inode.links.saturating_sub(1);
             inode.stamp = Stamp::UNKNOWN;

@@ -22,7 +22,6 @@ use crate::digest::Digest;
 use super::encoding::{self, Decoder, Encoder, Flaw};
 use super::entry::{Attributes, Xattr};
 use super::extractor;
-use super::pax::Timestamp;
 use super::warning::{Warning, WarningKind};
 
 const MAGIC: &[u8; 19] = b"dockerloader-layer\n";
@@ -238,12 +237,7 @@ impl Records<'_> {
         let kind = decoder.byte()?;
         let (mut attributes, mut xattrs) = (Attributes::default(), Xattrs::NONE);
         if !matches!(kind, b'h' | b'w' | b'o' | b'x') {
-            attributes = Attributes {
-                mode: decoder.number()?,
-                uid: decoder.number()?,
-                gid: decoder.number()?,
-                mtime: Timestamp { seconds: decoder.signed()?, nanoseconds: decoder.number()? },
-            };
+            attributes = decoder.attributes()?;
             xattrs = read_xattrs(decoder)?;
         }
         let kind = match kind {
@@ -321,10 +315,7 @@ impl Recorder {
         };
         encoder.byte(code);
         if described {
-            let Attributes { mode, uid, gid, mtime } = attributes;
-            [mode, uid, gid].into_iter().for_each(|number| encoder.number(number));
-            encoder.array(&mtime.seconds.to_le_bytes());
-            encoder.number(mtime.nanoseconds);
+            encoder.attributes(attributes);
             encoder.byte(u8::from(hash.is_some()));
             encoder.array(hash.map_or(&[], |hash| hash));
             encoder.number(u32::try_from(wanted.len()).unwrap_or(u32::MAX));
@@ -365,6 +356,7 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tree::pax::Timestamp;
 
     fn sample() -> LayerIndex {
         let mut recorder = Recorder::new();

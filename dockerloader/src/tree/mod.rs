@@ -86,6 +86,9 @@ mod verify;
 
 mod error;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
+
 pub use self::base::Base;
 pub use self::contents::{Contents, NoContents};
 pub use self::entry::{Attributes, Entry, Kind, Skip, Xattr};

@@ -55,7 +55,7 @@ impl<'a> RelativePath<'a> {
         loop {
             let (parent, name) = match rest.iter().rposition(|&byte| byte == b'/') {
                 Some(at) => (rest.get(..at)?, rest.get(at + 1..)?),
-                None => (&rest[..0], rest),
+                None => (&[][..], rest),
             };
             if !name.is_empty() && name != b"." {
                 return Some((Self { bytes: parent }, name));

@@ -17,7 +17,6 @@ use std::sync::Arc;
 use super::encoding::{self, Decoder, Encoder, Flaw};
 use super::entry::Attributes;
 use super::index::{Content, Index, InodeId};
-use super::pax::Timestamp;
 
 const MAGIC: &[u8; 18] = b"dockerloader-seal\n";
 const VERSION: u32 = 1;
@@ -154,7 +153,14 @@ impl Seal {
 
     /// The records, in order.
     pub fn records(&self) -> Records<'_> {
-        Records { decoder: self.parts().1, path: Vec::new() }
+        Records { decoder: self.parts().1, path: Vec::new(), place: 0 }
+    }
+
+    /// The record whose [`Records::place`] this is, but for its path.
+    pub(super) fn at(&self, place: u32) -> Option<Description<'_>> {
+        let contents = self.parts().1.0;
+        let start = contents.len().checked_sub(usize::try_from(place).ok()?)?;
+        Decoder(contents.get(start..)?).description()
     }
 
     fn parts(&self) -> (u64, Decoder<'_>) {
@@ -173,6 +179,15 @@ impl std::fmt::Debug for Seal {
 pub struct Records<'a> {
     decoder: Decoder<'a>,
     path: Vec<u8>,
+    place: usize,
+}
+
+/// A record without its path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Description<'a> {
+    pub(super) kind: RecordKind<'a>,
+    pub(super) attributes: Attributes,
+    pub(super) xattrs: Option<[u8; 32]>,
 }
 
 impl Records<'_> {
@@ -181,38 +196,44 @@ impl Records<'_> {
         self.read()?
     }
 
+    /// Where [`Seal::at`] finds what was read last.
+    pub(super) const fn place(&self) -> usize {
+        self.place
+    }
+
     /// `None` at the end, `Some(None)` for a malformed record.
     fn read(&mut self) -> Option<Option<Record<'_>>> {
         (!self.decoder.is_empty()).then(|| self.record())
     }
 
     fn record(&mut self) -> Option<Record<'_>> {
-        let Self { decoder, path } = self;
-        decoder.path(path)?;
-        let kind = decoder.byte()?;
-        let attributes = Attributes {
-            mode: decoder.number()?,
-            uid: decoder.number()?,
-            gid: decoder.number()?,
-            mtime: Timestamp { seconds: decoder.signed()?, nanoseconds: decoder.number()? },
-        };
-        let xattrs = match decoder.byte()? {
+        self.decoder.path(&mut self.path)?;
+        // Counted from the end, where nothing is added any more.
+        self.place = self.decoder.0.len();
+        let Description { kind, attributes, xattrs } = self.decoder.description()?;
+        Some(Record { path: &self.path, kind, attributes, xattrs })
+    }
+}
+
+impl<'a> Decoder<'a> {
+    fn description(&mut self) -> Option<Description<'a>> {
+        let kind = self.byte()?;
+        let attributes = self.attributes()?;
+        let xattrs = match self.byte()? {
             0 => None,
-            1 => Some(*decoder.array()?),
+            1 => Some(*self.array()?),
             _ => return None,
         };
         let kind = match kind {
             b'd' => RecordKind::Directory,
-            b'f' => {
-                RecordKind::File { size: decoder.long()?, hash: *decoder.array()?, group: decoder.number()? }
-            }
-            b'l' => RecordKind::Symlink { target: decoder.text()? },
-            b'c' => RecordKind::CharDevice { major: decoder.number()?, minor: decoder.number()? },
-            b'b' => RecordKind::BlockDevice { major: decoder.number()?, minor: decoder.number()? },
+            b'f' => RecordKind::File { size: self.long()?, hash: *self.array()?, group: self.number()? },
+            b'l' => RecordKind::Symlink { target: self.text()? },
+            b'c' => RecordKind::CharDevice { major: self.number()?, minor: self.number()? },
+            b'b' => RecordKind::BlockDevice { major: self.number()?, minor: self.number()? },
             b'p' => RecordKind::Fifo,
             _ => return None,
         };
-        Some(Record { path, kind, attributes, xattrs })
+        Some(Description { kind, attributes, xattrs })
     }
 }
 
@@ -251,10 +272,7 @@ impl Sealer {
         let encoder = &mut self.encoder;
         encoder.path(path);
         encoder.byte(kind);
-        let Attributes { mode, uid, gid, mtime } = inode.attributes;
-        [mode, uid, gid].into_iter().for_each(|number| encoder.number(number));
-        encoder.array(&mtime.seconds.to_le_bytes());
-        encoder.number(mtime.nanoseconds);
+        encoder.attributes(inode.attributes);
         encoder.byte(u8::from(inode.xattrs.is_some()));
         encoder.array(inode.xattrs.as_deref().map_or(&[], |hash| hash));
         match &inode.content {
@@ -290,6 +308,7 @@ impl Sealer {
 mod tests {
     use super::*;
     use crate::limits::Limits;
+    use crate::tree::pax::Timestamp;
 
     fn sample() -> Seal {
         let mut index = Index::new(&Limits::default());

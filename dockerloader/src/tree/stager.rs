@@ -20,7 +20,7 @@ use super::replay::Listener;
 use super::staging::{Staged, Staging};
 use super::stamps::Stamp;
 use super::survey::{READ, open_beneath};
-use super::warning::{WarningKind, Warnings};
+use super::warning::{Warning, WarningKind, Warnings};
 use super::write;
 
 /// Files up to this size are hashed before anything is made for them; larger ones are compared while they come.
@@ -43,6 +43,8 @@ pub(super) struct Stager {
     pub(super) bytes: u64,
     /// What was made for the entry that is being applied.
     latest: Option<Staged>,
+    /// Where the last file was found in the base.
+    hint: usize,
     buffer: Vec<u8>,
     old: Vec<u8>,
 }
@@ -57,9 +59,15 @@ impl Stager {
             xattrs: HashMap::new(),
             bytes: 0,
             latest: None,
+            hint: 0,
             buffer: Vec::new(),
             old: Vec::new(),
         }
+    }
+
+    /// Gives back the memory that all else takes: bytes written, and warnings.
+    pub(super) fn end(self) -> (u64, Vec<Warning>) {
+        (self.bytes, self.applier.warnings.into_vec())
     }
 
     /// The attributes that will be on the disk, as far as it can be told.
@@ -80,7 +88,9 @@ impl Stager {
         progress: &mut impl FnMut(u64),
     ) -> Result<Made, Error> {
         let path = entry.path.as_bytes();
-        let known = self.base.known().file(&self.base.facts, place).filter(|known| known.size == size);
+        let found = self.base.known().file(&self.base.facts, place, self.hint);
+        self.hint = found.map_or(self.hint, |known| known.record);
+        let known = found.filter(|known| known.size == size);
         let (staged, hash) = match (known, entry.sparse) {
             (_, None) if size <= BUFFERED => self.small(known, entry, body)?,
             (Some(known), None) => self.large(known, path, body)?,

@@ -85,7 +85,7 @@ pub(super) fn survey(root: &Path, facts: &Facts, look: Look, ignored: &[u8], sto
         }
     };
     let directories: Vec<usize> =
-        (0..facts.len()).filter(|&at| facts.get(at).is_some_and(Fact::is_directory)).collect();
+        (0..facts.len()).filter(|&at| facts.get(at).is_some_and(|fact| fact.is_directory())).collect();
     let looker = Looker { root: &root, facts, look, ignored };
     let next = AtomicUsize::new(0);
     let work = || {
@@ -143,7 +143,7 @@ fn merge(facts: &Facts, all: Vec<Found>) -> Survey {
             return false;
         }
         if matches!(deviation.state, State::Missing | State::Other) {
-            end = facts.get(record).map_or(0, |fact| fact.end as usize);
+            end = facts.end(record);
         }
         true
     });
@@ -193,17 +193,17 @@ impl Looker<'_> {
             self.names(directory, readable.as_fd(), found)?;
             if self.look == Look::Closer {
                 let xattrs = hash_xattrs(&xattrs_of(&readable)?).map(|hash| *hash);
-                found.note_attributes(directory, fact, &stat, xattrs);
+                found.note_attributes(directory, &fact, &stat, xattrs);
             }
         }
         if self.look == Look::Report
-            && let Some(problem) = changed(fact, &stat, false)
+            && let Some(problem) = changed(&fact, &stat, false)
         {
             found.report(directory, problem);
         }
         for child in self.facts.children(directory) {
             let Some(fact) = self.facts.get(child).filter(|fact| !fact.is_directory()) else { continue };
-            if let Err(errno) = self.child(fd.as_fd(), child, fact, found) {
+            if let Err(errno) = self.child(fd.as_fd(), child, &fact, found) {
                 found.deviations.push((child, failed(errno)));
             }
         }
@@ -230,7 +230,7 @@ impl Looker<'_> {
         &self,
         parent: BorrowedFd<'_>,
         record: usize,
-        fact: &Fact,
+        fact: &Fact<'_>,
         found: &mut Found,
     ) -> Result<(), Errno> {
         let name = self.facts.name(record);
@@ -268,7 +268,7 @@ impl Looker<'_> {
         &self,
         parent: BorrowedFd<'_>,
         name: &[u8],
-        fact: &Fact,
+        fact: &Fact<'_>,
         stat: &Stat,
     ) -> Result<Option<Problem>, Errno> {
         if !is_of_kind(fact.kind, stat) {
@@ -278,7 +278,7 @@ impl Looker<'_> {
             FactKind::File { size, .. } if u64::try_from(stat.st_size) != Ok(size) => Some(Problem::Size),
             FactKind::Symlink { target } => {
                 let found = rustix::fs::readlinkat(parent, name, Vec::new())?;
-                (found.to_bytes() != self.facts.target(target)).then_some(Problem::Target)
+                (found.to_bytes() != target).then_some(Problem::Target)
             }
             _ => None,
         })
@@ -288,7 +288,7 @@ impl Looker<'_> {
         &self,
         parent: BorrowedFd<'_>,
         record: usize,
-        fact: &Fact,
+        fact: &Fact<'_>,
         stat: &Stat,
         group: u32,
         found: &mut Found,
@@ -340,7 +340,7 @@ impl Survey {
         let mut usable = vec![true; facts.len()];
         for (&record, deviation) in &self.deviations {
             if matches!(deviation.state, State::Missing | State::Other) {
-                let end = facts.get(record).map_or(record, |fact| fact.end as usize);
+                let end = facts.end(record);
                 usable.get_mut(record..end).unwrap_or_default().fill(false);
             }
         }
@@ -358,7 +358,7 @@ impl Found {
         self.deviations.push((record, Deviation { problem: Problem::Written, state }));
     }
 
-    fn note_attributes(&mut self, record: usize, fact: &Fact, stat: &Stat, xattrs: Option<[u8; 32]>) {
+    fn note_attributes(&mut self, record: usize, fact: &Fact<'_>, stat: &Stat, xattrs: Option<[u8; 32]>) {
         let stamp = Stamp::of(stat);
         let problem = if xattrs == fact.xattrs { changed(fact, stat, true) } else { Some(Problem::Xattrs) };
         let Some(problem) = problem else { return self.same(record, stat) };
@@ -373,12 +373,6 @@ impl Found {
     }
 }
 
-impl Fact {
-    fn is_directory(&self) -> bool {
-        self.kind == FactKind::Directory
-    }
-}
-
 fn xattrs_of(fd: &OwnedFd) -> Result<Vec<super::entry::OwnedXattr>, Errno> {
     match list_xattrs(fd.as_fd()) {
         Err(Errno::OPNOTSUPP) => Ok(Vec::new()),
@@ -387,7 +381,7 @@ fn xattrs_of(fd: &OwnedFd) -> Result<Vec<super::entry::OwnedXattr>, Errno> {
 }
 
 /// An attribute that is another; the time only if asked for.
-fn changed(fact: &Fact, stat: &Stat, time: bool) -> Option<Problem> {
+fn changed(fact: &Fact<'_>, stat: &Stat, time: bool) -> Option<Problem> {
     let sealed = fact.attributes;
     if stat.st_mode & 0o7777 != sealed.mode {
         Some(Problem::Mode)
@@ -405,7 +399,7 @@ pub(super) fn is_same_time(found: Timestamp, sealed: Timestamp) -> bool {
     found.seconds == sealed.seconds && (found.nanoseconds == sealed.nanoseconds || found.nanoseconds == 0)
 }
 
-fn is_of_kind(kind: FactKind, stat: &Stat) -> bool {
+fn is_of_kind(kind: FactKind<'_>, stat: &Stat) -> bool {
     let found = FileType::from_raw_mode(stat.st_mode);
     let is_device = |major, minor| stat.st_rdev == rustix::fs::makedev(major, minor);
     match kind {

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::{self, ScopedJoinHandle};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -137,10 +138,23 @@ impl Writer {
         })
     }
 
-    /// Makes all changes of the tree's file system durable, at once instead of file by file.
-    pub(super) fn sync(&mut self) -> Result<(), Error> {
+    /// Makes all changes of the tree's file system durable, at once instead of file by file. Meanwhile `work` is done, which
+    /// must not change anything in the tree; what it gives counts for nothing where the sync fails.
+    pub(super) fn sync_while<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> Result<T, Error> {
         self.writeback.end();
-        rustix::fs::syncfs(&self.root).map_err(|errno| failed("sync", b"", errno))
+        let root = Arc::clone(&self.root);
+        let sync = move || rustix::fs::syncfs(&root);
+        thread::scope(|scope| {
+            let started = thread::Builder::new().name("sync".to_owned()).spawn_scoped(scope, sync.clone());
+            let result = work(self);
+            let synced = match started.map(ScopedJoinHandle::join) {
+                Ok(Ok(synced)) => synced,
+                Ok(Err(panic)) => std::panic::resume_unwind(panic),
+                Err(_) => sync(),
+            };
+            synced.map_err(|errno| failed("sync", b"", errno))?;
+            Ok(result)
+        })
     }
 }
 

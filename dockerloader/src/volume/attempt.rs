@@ -40,8 +40,8 @@ impl Error {
     }
 }
 
-/// The method to use on this data volume; `None` to extract every tree from its layers. What the attempts find is
-/// remembered, so that they are made once in each container and boot.
+/// The method to use on this data volume; `None` to extract every tree from its layers. What the attempts find about the volume
+/// is remembered, so that they are made once in each container and boot.
 ///
 /// The caller holds the store's lock.
 ///
@@ -56,8 +56,10 @@ pub fn probe(layout: &Layout, wanted: Wanted) -> Result<Option<Method>, Error> {
     RealDisk.create_directories(&storage).map_err(failed("make", &storage))?;
     let circumstances = circumstances(&storage).map_err(failed("look at", &storage))?;
     let remembered = recall(&RealDisk, layout);
-    let probe = match &remembered {
-        Some(memory) if memory.circumstances == circumstances => memory.trees.probe.clone(),
+    let Found { probe, lasting } = match &remembered {
+        Some(memory) if memory.circumstances == circumstances => {
+            Found { probe: memory.trees.probe.clone(), lasting: true }
+        }
         _ => attempt(layout)?,
     };
     let chosen = probe.choose(wanted);
@@ -67,16 +69,24 @@ pub fn probe(layout: &Layout, wanted: Wanted) -> Result<Option<Method>, Error> {
         probe,
     };
     let memory = Memory { circumstances, trees };
-    if remembered.as_ref() != Some(&memory) {
+    if lasting && remembered.as_ref() != Some(&memory) {
         let path = layout.volume();
         let text = serde_json::to_vec(&memory).map_err(io::Error::other).map_err(failed("write", &path))?;
-        disk::replace_file(&RealDisk, &path, &text).map_err(failed("write", &path))?;
+        disk::replace_cache(&RealDisk, &path, &text).map_err(failed("write", &path))?;
     }
     Ok(chosen?)
 }
 
+/// What the attempts came to.
+struct Found {
+    probe: Probe,
+    /// Only the volume is to blame for what does not work. Else the next pull tries again: a device must not go the long way until
+    /// its next boot because it once had no descriptor left.
+    lasting: bool,
+}
+
 /// Tries all methods in a directory that is removed again, also if an earlier process left it.
-fn attempt(layout: &Layout) -> Result<Probe, Error> {
+fn attempt(layout: &Layout) -> Result<Found, Error> {
     let directory = layout.storage().join("tmp-probe");
     let failed = |action| {
         let path = directory.clone();
@@ -92,6 +102,8 @@ fn attempt(layout: &Layout) -> Result<Probe, Error> {
             probe.cannot.insert(method, text(error));
         }
     }
+    let mut lasting =
+        [&snapshot, &reflink].iter().all(|result| !result.as_ref().is_err_and(disk::is_passing));
     remove(&directory).map_err(failed("remove"))?;
     // A full disk says nothing about what the file system can.
     for result in [snapshot, reflink] {
@@ -99,9 +111,10 @@ fn attempt(layout: &Layout) -> Result<Probe, Error> {
             .or_else(|error| if disk::is_full(&error) { Err(failed("write to")(error)) } else { Ok(()) })?;
     }
     if let Err(unsupported) = overlay::supported(layout) {
+        lasting &= !unsupported.passing;
         probe.cannot.insert(Method::Overlay, unsupported.reason);
     }
-    Ok(probe)
+    Ok(Found { probe, lasting })
 }
 
 fn remove(directory: &Path) -> io::Result<()> {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub enum Method {
     /// An overlay mount over the frozen directories of the current version.
     Overlay,
-    /// A snapshot of the current version's subvolume (btrfs).
+    /// The spare tree, or a snapshot of the current version's subvolume (btrfs).
     Snapshot,
     /// The spare tree, or an empty one; files share their blocks with those of the current version (`FICLONE`).
     Reflink,
@@ -32,9 +32,9 @@ impl Method {
         }
     }
 
-    /// Whether a spare tree is of use: the others have a base for nothing.
+    /// Whether a spare tree is of use: an overlay has a base for nothing.
     pub const fn uses_spare(self) -> bool {
-        matches!(self, Self::Reflink | Self::Copy)
+        !matches!(self, Self::Overlay)
     }
 }
 

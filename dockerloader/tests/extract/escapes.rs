@@ -2,8 +2,8 @@
 
 use dockerloader::tree::Rule;
 
-use crate::builder::Layer;
 use crate::sandbox::{Sandbox, each_compression, refused};
+use fixtures::archive::Archive as Layer;
 
 #[test]
 fn paths_that_lead_upwards_are_refused() {

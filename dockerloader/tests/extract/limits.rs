@@ -3,8 +3,9 @@
 use dockerloader::limits::Limits;
 use dockerloader::tree::{Error, Rule};
 
-use crate::builder::{Header, Layer, gzip, record, zstd};
 use crate::sandbox::Sandbox;
+use fixtures::archive::{Archive as Layer, Header, record};
+use fixtures::image::zstd;
 
 /// The name of the cap that stopped the extraction.
 fn limit(layer: &[u8], lower: impl Fn(&mut Limits)) -> &'static str {
@@ -39,6 +40,32 @@ fn entries_bytes_and_paths_are_capped() {
     assert_eq!(limit(&target, |_| ()), "path-bytes");
     let deep = Layer::new().pax(&[("path", "p/".repeat(300).as_bytes())]).file("f", "").end();
     assert_eq!(limit(&deep, |_| ()), "path-depth");
+}
+
+#[test]
+fn the_names_of_a_tree_are_counted_over_all_layers() {
+    let limited = |layers: &[Vec<u8>], max| {
+        let mut limits = Limits::default();
+        limits.tree_entries.max = max;
+        match Sandbox::new().extract_within(layers, limits) {
+            Err(Error::Refused(refusal)) => match refusal.rule {
+                Rule::Limit(over) => Some((over.limit.name, over.found)),
+                other => panic!("{other}"),
+            },
+            other => other.map(|_| None).unwrap(),
+        }
+    };
+    // Six names, of which the folder above is implied.
+    let lower = Layer::new().file("d/f", "").hardlink("d/g", "d/f").end();
+    let upper = Layer::new().symlink("l", "d").fifo("p").dir("e").end();
+    let both = [lower.clone(), upper];
+    assert_eq!((limited(&both, 6), limited(&both, 5)), (None, Some(("tree-entries", 6))));
+    // What is replaced or removed does not count any more.
+    let again = Layer::new().file("d/f", "").hardlink("d/g", "d/f").end();
+    let without = Layer::new().file(".wh.d", "").file("a", "").file("b", "").file("c", "").end();
+    assert_eq!((limited(&[lower.clone(), again], 3), limited(&[lower, without], 3)), (None, None));
+    let deep = [Layer::new().file("a/b/c/d", "").end()];
+    assert_eq!((limited(&deep, 4), limited(&deep, 3)), (None, Some(("tree-entries", 4))));
 }
 
 #[test]
@@ -82,7 +109,9 @@ fn bombs_are_capped_by_ratio() {
     let mut header = Header::new(b'0', "zeros");
     header.size = 100 << 20;
     let bomb = Layer::new().header(&header).raw(vec![0; 100 << 20]).end();
-    assert_eq!(limit(&gzip(&bomb), |_| ()), "inflate-ratio");
+    let mut best = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    std::io::Write::write_all(&mut best, &bomb).unwrap();
+    assert_eq!(limit(&best.finish().unwrap(), |_| ()), "inflate-ratio");
     assert_eq!(limit(&zstd(&bomb), |_| ()), "inflate-ratio");
     // Plain, it is what it is.
     Sandbox::new().extract(&[bomb]).unwrap();

@@ -4,8 +4,8 @@ use std::os::unix::fs::MetadataExt as _;
 
 use dockerloader::tree::Rule;
 
-use crate::builder::Layer;
 use crate::sandbox::{Sandbox, refused};
+use fixtures::archive::Archive as Layer;
 
 #[test]
 fn hard_links_reach_lower_layers_absolute_targets_and_links_themselves() {

@@ -1,7 +1,6 @@
 //! Layers in, file systems out: what the image specification asks for, what builders write, and what an attacker would.
 #![cfg(feature = "loader")]
 
-mod builder;
 mod sandbox;
 
 mod escapes;

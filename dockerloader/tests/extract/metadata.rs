@@ -6,8 +6,9 @@ use std::path::Path;
 
 use dockerloader::tree::WarningKind;
 
-use crate::builder::{Header, Layer, gzip, record, seal, zstd};
 use crate::sandbox::{Sandbox, is_root};
+use fixtures::archive::{Archive as Layer, Header, record, seal};
+use fixtures::image::{gzip, zstd};
 
 fn xattr(path: &Path, name: &str) -> Option<Vec<u8>> {
     let mut value = vec![0; 4096];
@@ -145,11 +146,14 @@ fn attributes_that_cannot_be_set_are_told_once() {
         .pax(&[("SCHILY.xattr.user.note", b"x")])
         .symlink("l", "x")
         .pax(&[("SCHILY.xattr.unknown.space", b"x")])
-        .file("f", "");
+        .file("f", "")
+        // Longer than any file system takes (XATTR_SIZE_MAX).
+        .pax(&[("SCHILY.xattr.user.long", &[b'x'; 100 << 10])])
+        .file("g", "");
     let sandbox = Sandbox::new();
     let extracted = sandbox.extract(&[layer.end()]).unwrap();
     let warning = &extracted.warnings[0];
-    assert_eq!((warning.kind, warning.count, warning.first.as_str()), (WarningKind::XattrRefused, 2, "l"));
+    assert_eq!((warning.kind, warning.count, warning.first.as_str()), (WarningKind::XattrRefused, 3, "l"));
 }
 
 #[test]
@@ -186,6 +190,10 @@ fn without_rights_files_stay_with_the_extracting_user() {
         .with(b'0', "locked/su", owned)
         .with(b'0', "own", |header| (header.mode, header.uid, header.gid) = (0o4755, 65534, 65534))
         .device(b'3', "null", 1, 3)
+        // As distributions have their shadow files: nobody but root reads them, and the seal is right all the same.
+        .with(b'0', "closed", |header| header.mode = 0)
+        .with(b'5', "private", |header| header.mode = 0o311)
+        .file("private/f", "f")
         .symlink("l", "own");
     let extracted = std::thread::scope(|scope| {
         let extraction = scope.spawn(|| {

@@ -7,8 +7,9 @@ use dockerloader::remedy::Remedy;
 use dockerloader::tree::{Error, Extraction, Rule, WarningKind};
 use sha2::Digest as _;
 
-use crate::builder::{Header, Layer, gzip, record, seal, zstd};
 use crate::sandbox::{Sandbox, each_compression, refused};
+use fixtures::archive::{Archive as Layer, Header, record, seal};
+use fixtures::image::{gzip, zstd};
 
 #[test]
 fn the_size_in_pax_is_the_size() {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use dockerloader::limits::Limits;
 use dockerloader::tree::{Depth, Error, Extracted, Extraction, Refusal, Rule, Seal, verify};
 
-use crate::builder::{gzip, zstd};
+use fixtures::image::{gzip, zstd};
 
 pub(crate) struct Sandbox {
     // Dropped last: removes all.

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use dockerloader::tree::{Depth, Problem, Seal, verify};
 
-use crate::builder::Layer;
 use crate::sandbox::Sandbox;
+use fixtures::archive::Archive as Layer;
 
 fn sample() -> (Sandbox, Seal) {
     let layer = Layer::new()

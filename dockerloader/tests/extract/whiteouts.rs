@@ -1,8 +1,8 @@
 //! Whiteouts hide what lower layers have, in whatever order a layer lists its entries.
 
-use crate::builder::Layer;
 use crate::sandbox::{Sandbox, each_compression, refused};
 use dockerloader::tree::Rule;
+use fixtures::archive::Archive as Layer;
 
 fn lower() -> Vec<u8> {
     Layer::new().dir("a").file("a/old", "1").dir("a/sub").file("a/sub/old", "2").file("b", "3").end()

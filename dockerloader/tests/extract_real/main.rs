@@ -4,7 +4,6 @@
 //! Run with `--no-capture` to see how many paths were compared.
 #![cfg(feature = "loader")]
 
-mod compare;
 mod images;
 mod tools;
 
@@ -16,7 +15,8 @@ use dockerloader::digest::Digest;
 use dockerloader::limits::Limits;
 use dockerloader::tree::{Depth, Extraction, verify};
 
-use compare::{Facts, compare, list};
+use fixtures::tree::{Facts, compare, list};
+
 use images::Image;
 
 /// One at a time: they share the cache, and the times that are printed mean something. Between processes, as `cargo nextest` has

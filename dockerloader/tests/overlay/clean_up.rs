@@ -40,6 +40,29 @@ fn collect(stage: &Stage, keep: &[Digest]) -> gc::Report {
 }
 
 #[test]
+fn an_attempt_that_was_cut_off_goes_with_its_mount() {
+    let Some(stage) = Stage::new(On::Plain) else { return };
+    let storage = stage.layout.storage();
+    let attempt = storage.join("tmp-overlay");
+    for name in ["lower", "upper", "work", "merged"] {
+        fs::create_dir_all(attempt.join(name)).unwrap();
+    }
+    fs::write(attempt.join("lower/file"), "x").unwrap();
+    fs::create_dir(storage.join("tmp-probe")).unwrap();
+    fs::write(storage.join("tmp-volume.json"), "{").unwrap();
+    fs::write(storage.join("volume.json"), "{}").unwrap();
+    crate::stage::run(&format!(
+        "mount -t overlay -o lowerdir={0}/lower,upperdir={0}/upper,workdir={0}/work overlay {0}/merged",
+        attempt.display()
+    ));
+    overlay::remove_leftovers(&stage.layout).unwrap();
+    assert_eq!(stage.mounts(), Vec::<String>::new());
+    let tmp = |name: &String| name.starts_with("tmp-");
+    assert!(!stage.list(&storage).iter().any(tmp), "{:?}", stage.list(&storage));
+    assert!(storage.join("volume.json").exists());
+}
+
+#[test]
 fn a_version_goes_with_its_mount_and_takes_nothing_that_others_stand_on() {
     let Some(stage) = Stage::new(On::Plain) else { return };
     let [_, _, seal] = three(&stage);

@@ -88,3 +88,27 @@ fn a_version_that_is_made_anew_forgets_what_was_written_over_it() {
     assert_eq!(stage.mounts().len(), 1);
     assert_eq!(stage.list(&stage.layout.frozen()).len(), 2, "the old one is left to the clean-up");
 }
+
+#[test]
+fn what_was_frozen_for_nothing_gives_its_room_back() {
+    let Some(stage) = Stage::new(On::Plain) else { return };
+    let layer = program();
+    stage.whole(&digest('a'), &[&layer]);
+    let before = stage.list(&stage.layout.frozen());
+    // What keeps the version from getting a stack, as a full disk does.
+    fs::rename(stage.layout.all_writes(), stage.layout.all_writes().with_extension("away")).unwrap();
+    fs::write(stage.layout.all_writes(), "").unwrap();
+    for _ in 0..2 {
+        let draft = overlay::whole(&stage.layout, &digest('b')).unwrap();
+        let seal = crate::stage::extract(&draft.path(), &[&layer]);
+        draft.freeze(&seal).unwrap_err();
+        assert_eq!(stage.list(&stage.layout.frozen()), before);
+    }
+    // One that a stack names stays, whatever failed after that.
+    fs::remove_file(stage.layout.all_writes()).unwrap();
+    let draft = overlay::whole(&stage.layout, &digest('b')).unwrap();
+    let seal = crate::stage::extract(&draft.path(), &[&layer]);
+    fs::write(stage.layout.tree(&digest('b')), "in the way").unwrap();
+    let frozen = draft.freeze(&seal).map(|()| ());
+    assert_eq!(stage.list(&stage.layout.frozen()).len(), before.len() + 1, "{frozen:?}");
+}

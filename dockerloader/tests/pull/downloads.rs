@@ -138,3 +138,40 @@ fn tokens_may_expire_in_the_middle() {
     assert_eq!(outcome.unwrap(), staged(&image));
     assert_eq!(scene.registry.count("GET", Kind::Token), 2);
 }
+
+/// Mirrors of the scene's registry, in this order.
+fn mirrors(scene: &Scene, mirrors: &[&Registry]) -> RegistrySettings {
+    let mirror = |mirror: &&Registry| Mirror {
+        registry: scene.registry.host(),
+        host: mirror.host(),
+        prefix: String::new(),
+    };
+    RegistrySettings { mirrors: mirrors.iter().map(mirror).collect(), ..RegistrySettings::default() }
+}
+
+#[test]
+fn every_mirror_with_wrong_bytes_is_passed_over() {
+    let image = large();
+    let layer = &image.layers[1].digest;
+    let scene = Scene::with(&image);
+    // What an earlier download left is wrong as well.
+    leave_partial(&scene, &image, |bytes| bytes[7] = !bytes[7]);
+    let bad = [Registry::start(), Registry::start()];
+    for mirror in &bad {
+        mirror.put("app", "v1", &image);
+        mirror.fault(Rule::on(Kind::Blob).path(layer), Fault::WrongByte { at: 1_000_000 });
+    }
+    let settings = mirrors(&scene, &[&bad[0], &bad[1]]);
+    assert_eq!(scene.pull_with(&scene.request(), &settings).unwrap(), staged(&image));
+    assert_eq!(scene.ranges(layer), [None], "all of it from the registry");
+}
+
+#[test]
+fn wrong_bytes_are_told_with_whoever_sent_them() {
+    let image = large();
+    let scene = Scene::with(&image);
+    let rule = Rule::on(Kind::Blob).path(&image.layers[1].digest);
+    scene.registry.fault(rule, Fault::WrongByte { at: 1_000_000 });
+    let error = scene.pull().unwrap_err().to_string();
+    assert!(error.contains(&scene.registry.host()) && error.contains("have the digest"), "{error}");
+}

@@ -1,7 +1,7 @@
 //! Random layers that have a bit of everything, over so few names that they meet.
 
-use crate::builder::{Header, Layer};
 use crate::random::Random;
+use fixtures::archive::{Archive as Layer, Header};
 
 /// A layer. Some are refused: a link to nothing, a file where a folder is needed.
 pub(crate) fn layer(random: &mut Random, outside: &str) -> Vec<u8> {

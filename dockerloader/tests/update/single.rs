@@ -11,8 +11,8 @@ use dockerloader::tree::{
     Base, Contents, Depth, Error, Extracted, LayerIndex, NoContents, Problem, Update, verify, verify_stamps,
 };
 
-use crate::builder::Layer;
 use crate::trees::{Ground, Tree, extract};
+use fixtures::archive::Archive as Layer;
 
 fn base(extracted: &Extracted) -> Base {
     Base { seal: extracted.seal.clone(), stamps: Some(extracted.stamps.clone()), frozen: false }

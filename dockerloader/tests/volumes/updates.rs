@@ -45,14 +45,13 @@ fn a_changed_top_layer_costs_what_is_in_it() {
         let from = if method == Method::Snapshot { Origin::Current } else { Origin::Empty };
         assert_eq!(made.base, from);
         scene.assert_as_extracted(&second);
-        // From here on a spare tree is there, or is not needed.
+        // From here on a spare tree is there.
         scene.update(&images::image(1, 3));
         for edition in 4..7 {
             let image = images::image(1, edition);
             let made = scene.update(&image);
             blobs(&made);
-            let from = if method == Method::Snapshot { Origin::Current } else { Origin::Spare };
-            assert_eq!(made.base, from);
+            assert_eq!(made.base, Origin::Spare);
             assert!(made.files_written < 12, "{made:?}");
             assert!(made.written < 200_000, "{made:?}");
             scene.assert_as_extracted(&image);
@@ -191,20 +190,15 @@ fn without_stamps_or_seal_what_is_there_is_no_base() {
 
 #[test]
 fn a_tree_is_used_up_in_one_step_and_a_crash_leaves_what_the_next_pull_removes() {
-    each(|scene, method, _| {
+    each(|scene, _, _| {
         for edition in 1..4 {
             scene.update(&images::image(1, edition));
         }
         let next = images::image(1, 4);
         // As after a crash in the middle of an update.
         let half = scene.layout.extracted().join(format!("tmp-{}", next.digest));
-        if method == Method::Snapshot {
-            let current = digest(&scene.ground.read_slot("entrypoint").unwrap());
-            dockerloader::volume::subvolume::snapshot(&scene.layout.tree(&current), &half).unwrap();
-        } else {
-            let spare = scene.layout.extracted().join(scene.others().pop().unwrap());
-            fs::rename(spare, &half).unwrap();
-        }
+        let spare = scene.layout.extracted().join(scene.others().pop().unwrap());
+        fs::rename(spare, &half).unwrap();
         fs::remove_dir_all(half.join("lib/5")).unwrap();
         fs::write(half.join("lib/6/6"), "half").unwrap();
         scene.update(&next);

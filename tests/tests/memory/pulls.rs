@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use fixtures::image::{BuiltImage, Compression, Image, Layer, noise};
 use fixtures::registry::Registry;
+use tests::group::Group;
 use tests::process::status_field;
 use tests::programs::built;
 use tests::supervised::Stage;
 
-use crate::group::Group;
-
 /// Bytes that a pull has with everything in them, page cache included.
-const ALLOWED: u64 = 64 << 20;
+pub(crate) const ALLOWED: u64 = 64 << 20;
 
 /// Bytes that a pull may have resident, whatever the size of an image, and for each of its entries: its place in the tree, in the index
 /// of its layer, in seal and stamps.
@@ -36,7 +35,7 @@ fn pull(image: &BuiltImage) -> Option<u64> {
 }
 
 /// Runs a command to its end. What was resident is looked at until then: a process that has ended has no memory to tell of.
-fn watch(mut command: Command) -> (u64, std::process::Output) {
+pub(crate) fn watch(mut command: Command) -> (u64, std::process::Output) {
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("a shell");
     let pid = i32::try_from(child.id()).expect("a process id");
     let watcher = std::thread::spawn(move || {
@@ -54,11 +53,11 @@ fn watch(mut command: Command) -> (u64, std::process::Output) {
     (watcher.join().expect("the watcher"), output)
 }
 
-fn kilobytes(bytes: u64) -> String {
+pub(crate) fn kilobytes(bytes: u64) -> String {
     format!("{} kB", bytes >> 10)
 }
 
-fn assert_within(peak: u64, entries: u64) {
+pub(crate) fn assert_within(peak: u64, entries: u64) {
     let most = FIXED + entries * ENTRY;
     assert!(peak > 0, "nothing was seen");
     assert!(peak <= most, "{} resident, {} are enough", kilobytes(peak), kilobytes(most));

@@ -40,6 +40,22 @@ fn a_trial_may_be_extended() {
 }
 
 #[test]
+fn a_supervisor_that_could_not_be_published_is_when_the_disk_allows_it() {
+    let stage = Stage::with_current(&format!("{POLITE}\n{SERVE}"));
+    // What keeps the file from being written, as a full disk does.
+    let in_the_way = stage.ground.root().join("supervisor.json");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let mut running = stage.supervise(&[]);
+    running.event("not_published", 1);
+    assert_eq!(stage.status()["supervisor"], Value::Null);
+    std::fs::remove_dir(&in_the_way).unwrap();
+    // Whatever happens next: a change of the window's size harms nobody.
+    tests::process::signal(running.pid, 28);
+    running.status_when("the supervisor", |status| status["supervisor"]["running"].as_str().map(drop));
+    assert_eq!(running.stop(15), 0);
+}
+
+#[test]
 fn ready_comes_too_late_once_the_trial_is_being_ended() {
     let update = Update::to(&format!(
         "trap '{READY}; echo $? > @notes/code; exit 0' TERM\nwhile :; do sleep 600 & wait $!; done"

@@ -8,6 +8,11 @@ const CEILINGS: &[(&str, f64, &str)] = &[
         "open, write, times, a look at inode and change time, close; in a debug build Rust also looks at each descriptor before \
          it closes it",
     ),
+    (
+        "looks at sockets for each piece of a slow blob",
+        5.0,
+        "the piece, the waiting for it, and what setting up connections takes",
+    ),
     ("requests of a pull that finds nothing new", 1.0, "one HEAD for the tag"),
     (
         "requests of an update whose top layer changed",

@@ -35,11 +35,20 @@ pub(crate) fn counting(into: &Path) -> Option<Command> {
 
 /// The system calls in a summary, without those that wait.
 pub(crate) fn total(summary: &str) -> u64 {
+    sum(summary, |name| !WAITING.contains(&name))
+}
+
+/// How often somebody looked whether there is something on a socket, or waited for it.
+pub(crate) fn looks_at_sockets(summary: &str) -> u64 {
+    sum(summary, |name| name.starts_with("epoll_"))
+}
+
+fn sum(summary: &str, counts: impl Fn(&str) -> bool) -> u64 {
     // % time, seconds, µs a call, calls, errors where there were any, name.
     let calls = |line: &str| {
         let words = line.split_whitespace().collect::<Vec<_>>();
         let (name, number) = (words.last()?, words.get(3)?.parse::<u64>().ok()?);
-        (*name != "total" && !WAITING.contains(name)).then_some(number)
+        (*name != "total" && counts(name)).then_some(number)
     };
     summary.lines().filter_map(calls).sum()
 }

@@ -25,6 +25,9 @@ mod pid1;
 
 mod sizes;
 
+pub(crate) use image::Store;
+pub(crate) use registry::Registry;
+
 use clap::{Args, Subcommand};
 
 use crate::failure::Result;

@@ -14,7 +14,7 @@ use crate::workspace::{find_program, root};
 
 /// Debian's `docker-registry`, without a container around it.
 #[derive(Debug)]
-pub(super) struct Registry {
+pub(crate) struct Registry {
     process: Child,
     address: SocketAddr,
     log: PathBuf,
@@ -23,7 +23,7 @@ pub(super) struct Registry {
 
 impl Registry {
     /// Starts one that serves `storage` and logs into `directory`, and waits until it listens.
-    pub(super) fn start(storage: &Path, directory: &Path) -> Result<Self> {
+    pub(crate) fn start(storage: &Path, directory: &Path) -> Result<Self> {
         let program = find_program("docker-registry")
             .ok_or_else(|| Failure::new("there is no docker-registry: apt-get install docker-registry"))?;
         let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
@@ -53,7 +53,7 @@ impl Registry {
         Ok(registry)
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 

@@ -206,3 +206,19 @@ async fn a_credential_lookup_that_hangs_ends_at_its_deadline() {
     // Lets the thread go that waits for the other end of the pipe.
     std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
 }
+
+#[tokio::test]
+async fn a_token_service_that_fails_once_is_asked_again_over_plain_http_too() {
+    let mut answers = with_tokens(300, 100);
+    let mut fails = true;
+    let server = Server::start(move |asked| {
+        if asked.path.starts_with("/token") && std::mem::take(&mut fails) {
+            return Answer::new(500, "");
+        }
+        answers(asked)
+    })
+    .await;
+    let client = plain_client();
+    assert_eq!(client.resolve(&reference(&server)).await.unwrap().digest, sha256(b"content"));
+    assert_eq!((count(&server, "GET /token"), client.noted_pauses().len()), (2, 1));
+}

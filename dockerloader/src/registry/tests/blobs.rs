@@ -215,7 +215,7 @@ async fn a_redirect_cannot_ask_for_the_credentials_of_the_registry() {
     let settings =
         RegistrySettings { docker_config: Some(directory.path().to_owned()), ..RegistrySettings::default() };
     let error = client(&settings).blob(&reference(&registry), &descriptor(CONTENT), 0).await.unwrap_err();
-    assert!(matches!(error, Error::Unauthorized { .. }), "{error}");
+    assert!(matches!(error, Error::Elsewhere { status: 401, .. }), "{error}");
     assert_eq!(storage.lines(), ["GET /x"]);
 }
 
@@ -269,4 +269,22 @@ async fn a_download_can_be_moved_to_another_task() {
         all(blob).await
     });
     assert_eq!(task.await.unwrap().unwrap(), CONTENT);
+}
+
+#[tokio::test]
+async fn a_refusal_of_another_host_is_not_taken_for_the_registrys() {
+    for (status, remedy) in
+        [(403, Remedy::Retry), (401, Remedy::Retry), (503, Remedy::Retry), (404, Remedy::Later)]
+    {
+        let store = Server::start(move |_| Answer::new(status, "Request has expired")).await;
+        let location = format!("http://{}/x?signature=secret", store.host());
+        let server = Server::start(move |_| Answer::new(307, "").with("location", &location)).await;
+        let error = plain_client().blob(&reference(&server), &descriptor(CONTENT), 0).await.unwrap_err();
+        let text = error.to_string();
+        for word in [server.host(), store.host(), status.to_string(), "Request has expired".to_owned()] {
+            assert!(text.contains(&word), "{word:?} is not in: {text}");
+        }
+        assert!(!text.contains("secret"), "{text}");
+        assert_eq!(error.remedy(), remedy, "{text}");
+    }
 }

@@ -186,3 +186,20 @@ fn plain_http_is_tried_only_where_there_is_no_tls() {
         assert_eq!(ask::may_speak_http(&error, name), expected, "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_mirror_that_breaks_off_again_and_again_is_left_alone_for_a_while() {
+    let mirror = Server::start(|_| Answer::new(200, "con").short_of(7)).await;
+    let registry = Server::start(has_content).await;
+    let client = client(&with_mirrors(&registry, &[mirror.host()]));
+    let (reference, descriptor) = (reference(&registry), descriptor(b"content"));
+    let mut attempts = retry::Attempts::default();
+    for _ in 0..2 {
+        let blob = client.blob(&reference, &descriptor, 0).await.unwrap();
+        assert_eq!(blob.source, mirror.host(), "once may be an accident");
+        let error = all(blob).await.unwrap_err();
+        client.pause_after(&mut attempts, error).await.unwrap();
+    }
+    let blob = client.blob(&reference, &descriptor, 0).await.unwrap();
+    assert_eq!((blob.source.clone(), all(blob).await.unwrap()), (registry.host(), b"content".to_vec()));
+}

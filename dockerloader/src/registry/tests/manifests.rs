@@ -182,3 +182,22 @@ async fn an_index_leads_to_its_image_through_one_more_index_at_most() {
     assert!(error.to_string().contains("/a/b:1: no image for the platform linux/s390x"), "{error}");
     assert_eq!(error.remedy(), Remedy::Refuse);
 }
+
+#[tokio::test]
+async fn a_manifest_with_other_bytes_is_asked_for_once_more() {
+    for wrong in [1, 2] {
+        let mut left = wrong;
+        let server = Server::start(move |_| {
+            let is_wrong = left > 0;
+            left = if is_wrong { left - 1 } else { left };
+            Answer::new(200, if is_wrong { "{!" } else { "{}" }).with("content-type", OCI)
+        })
+        .await;
+        let manifest = plain_client().manifest(&reference(&server), &sha256(b"{}")).await;
+        match manifest {
+            Ok((bytes, _)) => assert_eq!((wrong, bytes), (1, b"{}".to_vec())),
+            Err(error) => assert_eq!((wrong, error.remedy()), (2, Remedy::Corrupt), "{error}"),
+        }
+        assert_eq!(server.lines().len(), 2);
+    }
+}

@@ -17,7 +17,7 @@ use server::{Answer, Asked, Server};
 const OCI: &str = manifest::media_type::OCI_MANIFEST;
 
 fn client_with(settings: &RegistrySettings, limits: Limits) -> Client {
-    let deadlines = Deadlines { stall: Duration::from_millis(150), ..DEADLINES };
+    let deadlines = Deadlines { stall: Duration::from_millis(150), ..Deadlines::of(settings.timeout) };
     let policy = retry::Policy::default();
     Client::with(settings, limits, policy, deadlines, Pauses::Noted(Mutex::default())).unwrap()
 }

@@ -32,7 +32,7 @@ impl Machine {
                 if self.helper.take().is_some() {
                     actions.push(Action::StopHelper);
                 }
-                self.leave(128 + signal, actions);
+                self.leave(signal.saturating_add(128), actions);
             }
             _ => {}
         }

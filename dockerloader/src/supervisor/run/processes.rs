@@ -123,7 +123,12 @@ impl Supervisor<'_> {
                     helper.name()
                 );
                 self.children.helper = Some(pid);
-                self.helper = Some(HelperPipe { helper, output: Some(output), lines: Lines::default() });
+                self.helper = Some(HelperPipe {
+                    helper,
+                    output: Some(output),
+                    lines: Lines::begin(self.now()),
+                    kills_before: memory_kills(),
+                });
             }
             Err(error) => {
                 let error = format!("{} can't be started: {error}", helper.name());
@@ -133,6 +138,7 @@ impl Supervisor<'_> {
     }
 
     pub(super) fn read_helper(&mut self) {
+        let now = self.now();
         let mut found_new = false;
         if let Some(pipe) = &mut self.helper
             && let Some(output) = &pipe.output
@@ -140,7 +146,7 @@ impl Supervisor<'_> {
             let mut buffer = [0; 4096];
             match read(output, &mut buffer) {
                 Ok(0) => pipe.output = None,
-                Ok(count) => found_new = pipe.lines.push(buffer.get(..count).unwrap_or_default()),
+                Ok(count) => found_new = pipe.lines.push(now, buffer.get(..count).unwrap_or_default()),
                 Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => {}
                 Err(_) => pipe.output = None,
             }
@@ -148,6 +154,19 @@ impl Supervisor<'_> {
         if found_new {
             self.input(Input::FoundNew);
         }
+        self.end_defective_helper();
+    }
+
+    /// Ends a helper that hangs, is stopped or floods us: whatever waits for it would wait for ever.
+    pub(super) fn end_defective_helper(&mut self) {
+        let now = self.now();
+        let Some(defect) = self.helper.as_ref().and_then(|pipe| pipe.lines.defect(now)) else { return };
+        let Some(pipe) = self.helper.take() else { return };
+        self.children.kill_helper();
+        // Its end is reaped as that of a stranger.
+        self.children.helper = None;
+        let error = format!("{} {defect}", pipe.helper.name());
+        self.input(Input::HelperDone(Outcome::Failed { error, remedy: Remedy::Later }));
     }
 
     pub(super) fn reap(&mut self) {
@@ -197,7 +216,8 @@ impl Supervisor<'_> {
             }
         }
         if let Some(pipe) = self.helper.take() {
-            self.input(Input::HelperDone(pipe.lines.conclude(pipe.helper, exit)));
+            let out_of_memory = memory_kills() > pipe.kills_before;
+            self.input(Input::HelperDone(pipe.lines.conclude(pipe.helper, exit, out_of_memory)));
         }
     }
 

@@ -9,12 +9,14 @@ use std::path::Path;
 use super::error::in_words;
 use super::leftovers;
 use super::mount::{self, Upper};
-use crate::disk::{Disk as _, RealDisk};
+use crate::disk::{self, Disk as _, RealDisk};
 use crate::layout::Layout;
 use crate::remedy::Remedy;
 
 /// Where it is tried.
-const NAME: &str = "tmp-overlay";
+pub(super) const NAME: &str = "tmp-overlay";
+/// The mount point in there.
+pub(super) const MERGED: &str = "merged";
 
 /// Why versions can't be overlays here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +24,8 @@ const NAME: &str = "tmp-overlay";
 pub struct Unsupported {
     /// In words.
     pub reason: String,
+    /// The machine was in trouble, which says nothing about the volume: another attempt may come to something else.
+    pub passing: bool,
 }
 
 impl Unsupported {
@@ -40,38 +44,50 @@ pub fn supported(layout: &Layout) -> Result<(), Unsupported> {
     let tried = attempt(&directory);
     // What was found out counts for more than what is left, which the next attempt removes.
     let _ = clear(&directory);
-    tried.map_err(|reason| Unsupported { reason })
+    tried
+}
+
+/// An attempt that ended before anything was found out, or with what the kernel said.
+fn failed(error: &io::Error, reason: String) -> Unsupported {
+    Unsupported { reason, passing: disk::is_passing(error) }
+}
+
+/// The attempt came to an end, and to the wrong one.
+fn wrong(reason: &str) -> Unsupported {
+    Unsupported { reason: reason.to_owned(), passing: false }
 }
 
 fn clear(directory: &Path) -> Result<(), super::Error> {
-    leftovers::remove(&directory.join("merged"))?;
+    leftovers::remove(&directory.join(MERGED))?;
     leftovers::remove(directory)
 }
 
-fn attempt(directory: &Path) -> Result<(), String> {
-    clear(directory).map_err(|error| error.to_string())?;
+fn attempt(directory: &Path) -> Result<(), Unsupported> {
+    clear(directory)
+        .map_err(|error| Unsupported { passing: error.is_passing(), reason: error.to_string() })?;
     let path = |name: &str| directory.join(name);
-    let plain = |error: io::Error| error.to_string();
-    for name in ["lower/directory", "other", "upper", "work", "merged"] {
+    let plain = |error: io::Error| failed(&error, error.to_string());
+    let mounting = |error: io::Error| failed(&error, in_words(&error));
+    let told = |what: &'static str| move |error: io::Error| failed(&error, format!("{what}: {error}"));
+    for name in ["lower/directory", "other", "upper", "work", MERGED] {
         RealDisk.create_directories(&path(name)).map_err(plain)?;
     }
     for name in ["lower/file", "lower/kept", "lower/directory/inside"] {
         File::create_new(path(name)).map_err(plain)?;
     }
-    let (merged, upper, work) = (path("merged"), path("upper"), path("work"));
+    let (merged, upper, work) = (path(MERGED), path("upper"), path("work"));
     let lower = [path("lower"), path("other")];
-    mount::overlay(&merged, &lower, Some(Upper { upper: &upper, work: &work }))
-        .map_err(|error| in_words(&error))?;
-    change(&merged).map_err(|error| format!("the overlay can't be changed: {error}"))?;
-    mount::release(&merged).map_err(|error| format!("the overlay can't be unmounted: {error}"))?;
-    look(&upper).map_err(|error| format!("the overlay does not keep what was changed: {error}"))?;
+    mount::overlay(&merged, &lower, Some(Upper { upper: &upper, work: &work })).map_err(mounting)?;
+    change(&merged).map_err(told("the overlay can't be changed"))?;
+    mount::release(&merged).map_err(told("the overlay can't be unmounted"))?;
+    look(&upper).map_err(told("the overlay does not keep what was changed"))?;
     // As a version that is looked at: two layers, one of them with what was changed.
-    mount::overlay(&merged, &[path("lower"), upper], None).map_err(|error| in_words(&error))?;
+    mount::overlay(&merged, &[path("lower"), upper], None).map_err(mounting)?;
     let seen = RealDisk.list(&merged.join("directory")).map_err(plain)?;
     if seen.is_empty() && !merged.join("file").exists() && merged.join("renamed").exists() {
         Ok(())
     } else {
-        Err("a frozen overlay shows something else than what was written".to_owned())
+        Err(wrong("a frozen overlay shows something else than what was written"))
     }
 }
 

@@ -116,7 +116,20 @@ impl Draft {
             Some(below) => below.with(top, tree_bytes),
             None => Stack::new(tree_bytes, vec![top]),
         };
-        adopt(&self.layout, &self.version, &stack)
+        adopt(&self.layout, &self.version, &stack).inspect_err(|_| self.give_up(&frozen))
+    }
+
+    /// Gives back the room of a frozen directory that no stack names: a disk on which that failed may fail it again and again. The
+    /// error that led here is the one to report; a stack that can't be read may name it.
+    fn give_up(&self, frozen: &Path) {
+        let is_named = match stack(&RealDisk, &self.layout, &self.version) {
+            Ok(None) => false,
+            Ok(Some(found)) => found.frozen().iter().any(|directory| directory.name == self.name),
+            Err(_) => true,
+        };
+        if !is_named {
+            let _ = leftovers::remove_aside(frozen);
+        }
     }
 
     fn growing(&self) -> PathBuf {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 
 use super::StackError;
+use crate::disk;
 use crate::remedy::Remedy;
 
 /// Why a stack can't be mounted or changed.
@@ -57,6 +58,16 @@ impl Error {
             Self::Mount { .. } => Remedy::Local,
             Self::Unmount { .. } => Remedy::Later,
             Self::Io { source, .. } => Remedy::of_io(source),
+        }
+    }
+
+    /// Whether only the trouble that the machine is in is to blame ([`disk::is_passing`]).
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            Self::Stack { .. } => false,
+            Self::Mount { source, .. } | Self::Unmount { source, .. } | Self::Io { source, .. } => {
+                disk::is_passing(source)
+            }
         }
     }
 

@@ -11,14 +11,18 @@ use crate::layout::Layout;
 /// Before the name of something that is being written, or removed.
 const LEFTOVER: [&[u8]; 2] = [b"tmp-", b"removing-"];
 
-/// Takes away what earlier pulls left: mounts where trees are made, and directories that were not frozen yet.
+/// Takes away what earlier pulls left: mounts where trees are made, directories that were not frozen yet, and attempts at what the
+/// volume can do.
 ///
 /// The caller holds the store's lock.
 ///
 /// # Errors
 /// Of the first operation that failed.
 pub fn remove_leftovers(layout: &Layout) -> Result<(), Error> {
-    for folder in [layout.extracted(), layout.frozen(), layout.all_writes()] {
+    // In an attempt it is a directory deeper that is mounted.
+    mount::detach(&layout.storage().join(super::attempt::NAME).join(super::attempt::MERGED))
+        .map_err(|source| Error::Unmount { path: layout.storage(), source })?;
+    for folder in [layout.storage(), layout.extracted(), layout.frozen(), layout.all_writes()] {
         let names = match RealDisk.list(&folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             names => names.map_err(Error::io("list", &folder))?,

@@ -51,9 +51,9 @@ pub(super) struct Made {
 
 /// Digest and length of some bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Sum {
+pub(crate) struct Sum {
     /// SHA-256, hexadecimal.
-    pub(super) hex: String,
+    pub(crate) hex: String,
     pub(super) length: u64,
 }
 

@@ -11,4 +11,5 @@ mod store;
 pub(super) use build::{Chain, Image, Works};
 pub(super) use content::Random;
 pub(super) use shapes::{Recipe, Scale};
+pub(crate) use store::Store;
 pub(super) use store::TAG;

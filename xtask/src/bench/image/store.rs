@@ -13,12 +13,12 @@ pub(in crate::bench) const TAG: &str = "latest";
 
 /// The directory `docker/registry/v2`.
 #[derive(Debug)]
-pub(super) struct Store {
+pub(crate) struct Store {
     root: PathBuf,
 }
 
 impl Store {
-    pub(super) fn new(storage: &Path) -> Self {
+    pub(crate) fn new(storage: &Path) -> Self {
         Self { root: storage.join("docker/registry/v2") }
     }
 
@@ -36,7 +36,7 @@ impl Store {
     }
 
     /// Keeps a small document.
-    pub(super) fn put(&self, document: &[u8]) -> io::Result<Sum> {
+    pub(crate) fn put(&self, document: &[u8]) -> io::Result<Sum> {
         let hex = Sha256::digest(document).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let place = self.blob(&hex);
         place.parent().map_or(Ok(()), std::fs::create_dir_all)?;
@@ -45,12 +45,12 @@ impl Store {
     }
 
     /// Makes a layer or a config part of a repository.
-    pub(super) fn link_blob(&self, repository: &str, hex: &str) -> io::Result<()> {
+    pub(crate) fn link_blob(&self, repository: &str, hex: &str) -> io::Result<()> {
         self.link(repository, &format!("_layers/sha256/{hex}/link"), hex)
     }
 
     /// Makes a manifest part of a repository, under a tag.
-    pub(super) fn link_manifest(&self, repository: &str, tag: &str, hex: &str) -> io::Result<()> {
+    pub(crate) fn link_manifest(&self, repository: &str, tag: &str, hex: &str) -> io::Result<()> {
         self.link(repository, &format!("_manifests/revisions/sha256/{hex}/link"), hex)?;
         self.link(repository, &format!("_manifests/tags/{tag}/index/sha256/{hex}/link"), hex)?;
         self.link(repository, &format!("_manifests/tags/{tag}/current/link"), hex)

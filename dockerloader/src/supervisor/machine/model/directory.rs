@@ -162,6 +162,7 @@ impl Directory {
                 kind,
                 reason: String::new(),
                 at: TODAY,
+                uptime: None,
                 times: 1,
                 output: Vec::new(),
             });

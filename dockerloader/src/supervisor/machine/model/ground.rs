@@ -96,7 +96,7 @@ impl Ground for Faulty<'_> {
         if self.dark {
             return Ok(self.directory.slots());
         }
-        let policy = Policy { now: TODAY, ..self.rules.policy.clone() };
+        let policy = Policy { now: TODAY.into(), ..self.rules.policy.clone() };
         let decide = self.rules.decide;
         let acted = carry_out(self, event, &policy, decide);
         if let Err(ApplyError::Objection(objection)) = &acted {

@@ -32,7 +32,7 @@ pub(super) fn look(directory: &Directory, tag: Version) -> Look {
     let current = slots.attempting.version().or(slots.current.version()).map(|named| named.digest);
     if current == Some(tag.digest()) {
         Look::UpToDate
-    } else if slots.rejected(&tag.digest(), TODAY).is_some() {
+    } else if slots.rejected(&tag.digest(), &TODAY.into()).is_some() {
         Look::Skipped
     } else {
         Look::Wanted
@@ -71,7 +71,7 @@ impl CleanUp {
     pub(super) fn plan(directory: &Directory, running: Option<Version>, target: Version, ours: bool) -> Self {
         let slots = directory.slots();
         let mut keep: BTreeSet<_> = slots.named().into_iter().chain(running.map(Version::digest)).collect();
-        if slots.rejected(&target.digest(), TODAY).is_none() {
+        if slots.rejected(&target.digest(), &TODAY.into()).is_none() {
             keep.insert(target.digest());
         }
         let complete = directory.links.iter().all(|held| *held != Held::Foreign);

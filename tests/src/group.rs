@@ -1,4 +1,5 @@
 //! A control group that allows so much memory and no more (`cgroup-v1/memory.rst`, `cgroup-v2.rst`).
+#![expect(clippy::disallowed_methods, reason = "a test makes and removes a control group")]
 
 use std::fs;
 use std::io;
@@ -6,27 +7,29 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use crate::process::signal;
+use crate::programs::{skip, text};
 use fixtures::mounts::unmount_below;
 use fixtures::scratch::Scratch;
 use nix::mount::{MsFlags, mount};
-use tests::process::signal;
-use tests::programs::{skip, text};
 
 /// Between two tries to remove it.
 const STEP: Duration = Duration::from_millis(4);
 
 /// The group. What runs in it ends with it, and it is removed.
 #[derive(Debug)]
-pub(crate) struct Group {
+pub struct Group {
     directory: PathBuf,
+    limit: &'static str,
     peak: &'static str,
+    used: &'static str,
     /// Where the controller is mounted, if nobody else had mounted it.
     mounted: Option<Scratch>,
 }
 
 impl Group {
     /// A group of so many bytes, page cache included; `None`, with a word, where it can't be had.
-    pub(crate) fn new(bytes: u64) -> Option<Self> {
+    pub fn new(bytes: u64) -> Option<Self> {
         Self::make(bytes).map_err(|why| skip(&format!("no memory control group: {why}"))).ok()
     }
 
@@ -36,17 +39,22 @@ impl Group {
             None => mount_controller().map(|scratch| (scratch.path().to_owned(), Some(scratch)))?,
         };
         let is_second = root.join("cgroup.controllers").exists();
-        let (limit, swap, peak) = if is_second {
+        let (limit, swap, peak, used) = if is_second {
             // It may be handed on already, or somebody else's to hand on; then the limit can't be set.
             let _ = fs::write(root.join("cgroup.subtree_control"), "+memory");
-            ("memory.max", "memory.swap.max", "memory.peak")
+            ("memory.max", "memory.swap.max", "memory.peak", "memory.current")
         } else {
-            ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "memory.max_usage_in_bytes")
+            (
+                "memory.limit_in_bytes",
+                "memory.memsw.limit_in_bytes",
+                "memory.max_usage_in_bytes",
+                "memory.usage_in_bytes",
+            )
         };
         let directory = root.join(format!("dockerloader-test-{}", std::process::id()));
         let failed = |error: io::Error| format!("{}: {error}", directory.display());
         fs::create_dir(&directory).map_err(failed)?;
-        let group = Self { directory: directory.clone(), peak, mounted };
+        let group = Self { directory: directory.clone(), limit, peak, used, mounted };
         fs::write(directory.join(limit), bytes.to_string()).map_err(failed)?;
         // Not every kernel counts swap.
         let _ = fs::write(directory.join(swap), if is_second { "0".to_owned() } else { bytes.to_string() });
@@ -54,15 +62,32 @@ impl Group {
     }
 
     /// A command that runs `program` in the group.
-    pub(crate) fn command(&self, program: &Path) -> Command {
+    pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new("/bin/sh");
         let members = self.directory.join("cgroup.procs");
         command.args(["-c", "echo $$ > \"$0\" && exec \"$@\"", text(&members)]).arg(program);
         command
     }
 
+    /// Allows another amount from now on, in bytes.
+    ///
+    /// # Panics
+    /// When the kernel refuses it.
+    pub fn allow(&self, bytes: u64) {
+        fs::write(self.directory.join(self.limit), bytes.to_string()).expect("a limit");
+    }
+
+    /// Bytes that are used now, page cache included.
+    ///
+    /// # Panics
+    /// When the kernel doesn't tell.
+    pub fn used(&self) -> u64 {
+        let text = fs::read_to_string(self.directory.join(self.used)).expect("the use of memory");
+        text.trim().parse().expect("a number")
+    }
+
     /// The most bytes that were used at a time, page cache included; `None` where the kernel doesn't tell.
-    pub(crate) fn peak(&self) -> Option<u64> {
+    pub fn peak(&self) -> Option<u64> {
         fs::read_to_string(self.directory.join(self.peak)).ok()?.trim().parse().ok()
     }
 }
