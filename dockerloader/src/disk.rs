@@ -102,6 +102,7 @@ impl Disk for RealDisk {
     fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         file.write_all(bytes)?;
+        // I2, I6: the name that it gets next never leads to half of it.
         file.sync_all()
     }
 
@@ -143,6 +144,7 @@ impl Disk for RealDisk {
         match std::fs::DirBuilder::new().mode(0o755).create(path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
             Err(error) => Err(error),
+            // I3: what is lost of a directory is lost with all that was made durable in it.
             Ok(()) => path.parent().map_or(Ok(()), |parent| self.sync_directory(parent)),
         }
     }
@@ -276,7 +278,7 @@ pub fn remove_file_synced(disk: &(impl Disk + ?Sized), path: &Path) -> io::Resul
     sync_parent(disk, path)
 }
 
-/// Makes `path`'s name durable.
+/// Makes `path`'s name durable: steps stay in their order (I1, I3, I4, I5), and what was reported as done stays done (I8).
 fn sync_parent(disk: &(impl Disk + ?Sized), path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |parent| disk.sync_directory(parent))
 }

@@ -135,17 +135,6 @@ pub(crate) fn children(pid: Pid) -> Vec<Pid> {
     list.split_ascii_whitespace().filter_map(|word| word.parse().ok().map(Pid::from_raw)).collect()
 }
 
-/// All that descend from a process, as far as one look can tell.
-pub(crate) fn descendants(pid: Pid) -> Vec<Pid> {
-    let mut found = children(pid);
-    let mut next = 0;
-    while let Some(pid) = found.get(next).copied() {
-        found.extend(children(pid));
-        next += 1;
-    }
-    found
-}
-
 /// The letter of a process's state: `S`, `Z`, `T`, ...; `None` when it is gone.
 pub(crate) fn state(pid: Pid) -> Option<char> {
     field(pid, "State:")?.chars().next()
@@ -159,6 +148,16 @@ pub(crate) fn zombies(pid: Pid) -> usize {
 /// How many files a process has open.
 pub(crate) fn files(pid: Pid) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
+/// The fewest of several looks: what a moment's work has open is no leak.
+pub(crate) fn fewest_files(pid: Pid) -> Result<usize> {
+    let (mut fewest, mut looks) = (usize::MAX, 0);
+    wait_for("some looks", || {
+        fewest = fewest.min(files(pid));
+        looks += 1;
+        Ok((looks >= 10).then_some(fewest))
+    })
 }
 
 /// Kilobytes of a process that are in memory.

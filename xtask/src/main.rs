@@ -41,6 +41,8 @@ mod pid1;
 
 mod crash;
 mod faults;
+// It names system calls by number, and changes registers.
+#[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
 mod kill;
 mod soak;
 
@@ -85,6 +87,7 @@ enum Command {
     /// Update thousands of times, well and badly, and show that nothing grows; as root
     Soak(soak::Arguments),
     /// Kill the real binaries at every system call that touches the store, fail those calls, cut the power; as root
+    #[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
     Kill(kill::Arguments),
 }
 
@@ -103,6 +106,7 @@ fn main() -> ExitCode {
         Command::HostileExtract(arguments) => hostile::work(&arguments),
         Command::Pid1(arguments) => pid1::run(&arguments),
         Command::Soak(arguments) => soak::run(&arguments),
+        #[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
         Command::Kill(arguments) => kill::run(&arguments),
     });
     done.unwrap_or_else(|failure| {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::call::Call;
+use crate::contained;
 use crate::count::{self, Count};
 use crate::failure::Result;
 use crate::fuzz;
@@ -59,8 +60,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     containers(&mut stages, arguments);
     if everything {
+        stages.run("process 1", |_| as_root(&["pid1", "--quick"]));
+        stages.run("soak", |_| as_root(&["soak", "--quick"]));
         stages.run("hostile images", |_| hostile());
         stages.run("fuzz", |_| fuzz());
+        stages.run("crash states", |_| judge(cargo().args(["xtask", "crash", "--quick"])));
         stages.run("benchmark", |_| benchmark(arguments));
         stages.run("registry faults", |_| judge(cargo().args(["xtask", "faults", "--quick"])));
         stages.run("kill", |_| kill());
@@ -113,6 +117,14 @@ fn containers(stages: &mut Stages, arguments: &Arguments) {
     });
 }
 
+/// A test-bed in its short mode, where it can be had.
+fn as_root(bed: &[&str]) -> Result<Verdict> {
+    if let Some(why) = contained::obstacle() {
+        return Ok(Verdict::Skipped(why.into()));
+    }
+    judge(cargo().args(["xtask"]).args(bed))
+}
+
 /// Extraction and pulls of what attacks, in the short mode.
 fn hostile() -> Result<Verdict> {
     if !nix::unistd::geteuid().is_root() {
@@ -142,6 +154,9 @@ fn benchmark(arguments: &Arguments) -> Result<Verdict> {
 
 /// A few kills, errors and power cuts of each kind.
 fn kill() -> Result<Verdict> {
+    if !cfg!(all(target_arch = "x86_64", target_env = "gnu")) {
+        return Ok(Verdict::Skipped("it names the system calls of x86-64".into()));
+    }
     if !nix::unistd::geteuid().is_root() {
         return Ok(Verdict::Skipped("only root can mount file systems".into()));
     }

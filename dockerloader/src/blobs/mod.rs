@@ -157,6 +157,7 @@ impl Blobs {
             let renamed = RealDisk.rename(&blob.path, &blob.final_path);
             renamed.map_err(|source| failed("rename", &blob.path, source))?;
         }
+        // I3: a version that gets its name after them has all of them.
         RealDisk.sync_directory(&self.directory).map_err(|source| failed("sync", &self.directory, source))
     }
 

@@ -294,7 +294,7 @@ impl Verified {
 
     /// Makes its bytes durable.
     pub(super) fn sync(&self) -> Result<(), Error> {
-        // Delayed allocation: the disk may turn out to be full only here.
+        // I8: under a digest's name there are its bytes. Delayed allocation: the disk may turn out to be full only here.
         disk::sync_file(&self.file).map_err(|source| self.failed("sync", source))
     }
 

@@ -10,6 +10,7 @@ use super::state::Slots;
 use super::step::Step;
 use crate::disk::{self, Disk, Kind};
 use crate::layout::Layout;
+use crate::reserve;
 
 /// Why a decision was not carried out whole.
 #[derive(Debug, thiserror::Error)]
@@ -119,12 +120,14 @@ impl<D: Disk + ?Sized> Place for OnDisk<'_, D> {
 
     fn perform(&mut self, step: &Step) -> Result<(), ApplyError> {
         tracing::debug!(event = "step", "{step}");
-        apply(self.disk, self.layout, step)
+        // Each step may be done again, also when it was done in part.
+        reserve::with_room(self.disk, self.layout, || apply(self.disk, self.layout, step))
             .map_err(|source| ApplyError::Step { step: step.to_string(), source })
     }
 }
 
-/// Performs one step durably: when it returns, a crash can't undo it.
+/// Performs one step durably: when it returns, a crash can't undo it. So the steps stay in their order: an attempt is counted before it
+/// is made (I5), a verdict stands before the trial's link goes (I4), the way back is laid before it is forgotten (I3).
 fn apply(disk: &(impl Disk + ?Sized), layout: &Layout, step: &Step) -> io::Result<()> {
     match step {
         Step::Remember(memory) => write(disk, layout, &layout.state(), &memory.to_bytes()),

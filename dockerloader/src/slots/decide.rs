@@ -270,6 +270,11 @@ impl Draft {
         };
         let Some(to) = self.way_back().filter(|to| final_verdict(to.digest).is_none()) else { return };
         let from = self.slots.current.version().cloned();
+        if let (VerdictKind::App, Some(digest)) = (kind, self.slots.current.digest())
+            && self.slots.update_attempt != Some(digest)
+        {
+            self.push(Step::MarkAttempt(digest));
+        }
         self.push(Step::Point { slot: Slot::Current, version: to });
         if let (VerdictKind::Operator, Some(version)) = (kind, from) {
             self.push(Step::Point { slot: Slot::Previous, version });

@@ -427,6 +427,36 @@ fn a_commit_that_was_cut_off_is_finished_before_anything_is_decided_on_it() {
 }
 
 #[test]
+fn what_was_judged_is_not_started_again_though_a_crash_came_before_it_was_replaced() {
+    let mut on_probation = slots("b . . a");
+    on_probation.memory.probation = Some(Crashes { digest: digest('b'), count: 2 });
+    for (before, event) in [(slots("b . . a"), Event::RollBack), (on_probation, crashed())] {
+        let steps = decide(&before, &event, &Policy::default());
+        assert!(steps.len() > 1, "{steps:?}");
+        for cut in 1..=steps.len() {
+            let mut now = before.clone();
+            steps[..cut].iter().for_each(|step| perform(&mut now, step));
+            let (settled, _) = after(now, &Event::Start);
+            assert_eq!(next_run(&settled), NextRun::Current(named('a')), "{event:?} cut after {cut}");
+            assert!(settled.memory.verdict(&digest('b')).is_some());
+            assert!(settled.memory.verdict(&digest('a')).is_none());
+        }
+    }
+    // There is nothing else: a version that was judged is better than none.
+    let mut alone = slots("b . . b");
+    alone.memory.judge(Verdict {
+        digest: digest('b'),
+        kind: VerdictKind::Operator,
+        reason: String::new(),
+        at: 0,
+        uptime: None,
+        times: 0,
+        output: Vec::new(),
+    });
+    assert_eq!(shown(&after(alone, &Event::Start).0), "b . . b");
+}
+
+#[test]
 fn a_final_verdict_is_not_weakened_by_a_passing_one() {
     let mut memory = Memory::default();
     let verdict = |kind| Verdict {

@@ -138,8 +138,9 @@ impl Writer {
         })
     }
 
-    /// Makes all changes of the tree's file system durable, at once instead of file by file. Meanwhile `work` is done, which
-    /// must not change anything in the tree; what it gives counts for nothing where the sync fails.
+    /// Makes all changes of the tree's file system durable, at once instead of file by file: what gets a version's name after that is
+    /// whole, and so are the blobs (I2, I8). Meanwhile `work` is done, which must not change anything in the tree; what it gives counts
+    /// for nothing where the sync fails.
     pub(super) fn sync_while<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> Result<T, Error> {
         self.writeback.end();
         let root = Arc::clone(&self.root);

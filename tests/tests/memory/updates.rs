@@ -7,8 +7,8 @@ use fixtures::registry::Registry;
 use tests::programs::{built, skip};
 use tests::supervised::Stage;
 
-use crate::group::Group;
 use crate::pulls::{ALLOWED, assert_within, kilobytes, watch};
+use tests::group::Group;
 
 const FILES: u64 = 60_000;
 

@@ -25,7 +25,9 @@ mod pid1;
 
 mod sizes;
 
+#[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
 pub(crate) use image::Store;
+#[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
 pub(crate) use registry::Registry;
 
 use clap::{Args, Subcommand};

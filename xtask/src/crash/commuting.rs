@@ -9,10 +9,110 @@ pub(super) struct Row {
 }
 
 /// Syncs that are not missed in the life that is recorded.
-pub(super) const SYNCS: &[Row] = &[];
+pub(super) const SYNCS: &[Row] = &[
+    Row {
+        pattern: "fsync images: openat images/tmp-*, rename images/tmp-*",
+        reason: "the sync of the tree covers it; it is needed where a pull finds the tree on disk and extracts nothing",
+    },
+    Row {
+        pattern: "fsync blobs: openat blobs/partial-<config>, rename*",
+        reason: "the sync of the tree covers it, before a version names the config; a lost one is fetched again",
+    },
+    Row {
+        pattern: "fsync extracted: mkdir extracted/tmp-*",
+        reason: "directories are made durable as they are made; this one is scratch",
+    },
+    Row {
+        pattern: "fsync extracted: rename extracted/<v*> extracted/spare-*",
+        reason: "a version that no slot names: under either name its tree is whole until a pull takes it, which syncs the same directory first",
+    },
+    Row {
+        pattern: "fsync extracted: rename extracted/spare-<v*> extracted/tmp-*",
+        reason: "a spare tree that comes back half changed is told by its stamps, and has no version's name",
+    },
+    Row {
+        pattern: "fsync extracted: rename extracted/spare-<v*> extracted/removing-*",
+        reason: "a spare tree that comes back half removed has no version's name, and is seen to be incomplete when it is taken",
+    },
+    Row {
+        pattern: "fsync /dockerloader: rename entrypoint-attempt entrypoint-attempting",
+        reason: "the attempt is counted before: staged or on trial, it is tried again within its budget",
+    },
+    Row {
+        pattern: "fsync /dockerloader: rename entrypoint-attempting entrypoint",
+        reason: "the way back's sync covers it, before anything forgets the trial",
+    },
+    Row {
+        pattern: "fsync /dockerloader: symlink tmp-entrypoint-previous, rename*",
+        reason: "the memory's sync covers it, or the link was there already",
+    },
+    Row {
+        pattern: "fsync /dockerloader: symlink tmp-entrypoint, rename*",
+        reason: "the sync of the next link covers it; until then the verdict stands, by which a start goes on",
+    },
+    Row {
+        pattern: "fsync /dockerloader: *rename tmp-state.json state.json",
+        reason: "the sync of the next step covers it; what ends a commit is made up for by the next start",
+    },
+    Row {
+        pattern: "fsync /dockerloader: unlink update-attempt",
+        reason: "a mark that comes back names a version whose verdict stands as well",
+    },
+    Row {
+        pattern: "fsync /dockerloader: symlink tmp-entrypoint-attempt, rename*",
+        reason: "a version that is not staged any more is staged by the next pull; in an install the next step's sync covers it",
+    },
+    Row {
+        pattern: "fsync /dockerloader: openat supervisor.lock*",
+        reason: "a first install: what is lost of empty directories and locks is made again",
+    },
+    Row {
+        pattern: "fsync storage/v1: *",
+        reason: "a first install: a folder that is lost is made again, and the sync of the last one covers the others before a slot is filled",
+    },
+];
 
-/// Neighbours whose order does not matter.
-pub(super) const SWAPS: &[Row] = &[];
+/// Neighbours whose order does not matter: kinds of them. Where the order does matter, for the same kinds, the mutant is caught.
+pub(super) const SWAPS: &[Row] = &[
+    Row {
+        pattern: "rename *| rename *",
+        reason: "two names of which no slot speaks yet, or which no rule puts in order",
+    },
+    Row {
+        pattern: "unlink *| unlink *",
+        reason: "two removals of a version that no slot names: any part of it may be left",
+    },
+    Row {
+        pattern: "unlink *| rename extracted/<v*> extracted/spare-*",
+        reason: "a version that no slot names loses its parts in any order; its tree stays whole",
+    },
+    Row {
+        pattern: "rename *| fsync *",
+        reason: "as without the sync: what it is about is covered by a later one",
+    },
+    Row {
+        pattern: "fsync *| rename *",
+        reason: "the name waits for no sync but that of its own file, or a later sync covers both before a slot speaks of it",
+    },
+    Row {
+        pattern: "fsync *| unlink *",
+        reason: "what is removed is named by no slot, whether or not the sync before it was made",
+    },
+    Row {
+        pattern: "unlink *| fsync *",
+        reason: "a name that comes back is garbage again, or a mark whose verdict stands as well",
+    },
+    Row {
+        pattern: "mkdir *| *",
+        reason: "a first install: no slot is filled before the sync of the whole file system",
+    },
+    Row {
+        pattern: "*| mkdir *",
+        reason: "a first install: no slot is filled before the sync of the whole file system",
+    },
+    Row { pattern: "openat *| *", reason: "a lock or an address is made: neither is read after a crash" },
+    Row { pattern: "*| openat *", reason: "a lock or an address is made: neither is read after a crash" },
+];
 
 /// The row for a mutant.
 pub(super) fn row<'r>(rows: &'r [Row], label: &str) -> Option<&'r Row> {

@@ -72,7 +72,7 @@ const FULL: Extent = Extent {
 
 const QUICK: Extent = Extent {
     bounds: Bounds { combinations: 256, parts: 1, random: 20 },
-    bounds_again: Bounds { combinations: 64, parts: 1, random: 5 },
+    bounds_again: Bounds { combinations: 64, parts: 0, random: 3 },
     online: 10,
     offline: 10,
     starts: 3,
@@ -321,7 +321,7 @@ impl Run<'_> {
                 Mutation::Without(_) => (commuting::SYNCS, "without"),
                 Mutation::Swapped(..) => (commuting::SWAPS, "swapped"),
             };
-            let listed = commuting::row(rows, &mutant.label).is_some();
+            let row = commuting::row(rows, &mutant.label);
             match &mutant.fate {
                 Fate::Caught(invariant, _) => {
                     counts.mutants.caught += 1;
@@ -331,16 +331,18 @@ impl Run<'_> {
                     counts.mutants.same += 1;
                     self.note_sync(mutant, "covered");
                 }
-                Fate::Harmless if listed => {
-                    counts.mutants.listed += 1;
-                    self.note_sync(mutant, "listed");
-                }
-                Fate::Harmless => {
-                    counts.mutants.unknown += 1;
-                    self.report
-                        .bad
-                        .push(format!("{}: a mutant survived: {kind} `{}`", study.name, mutant.label));
-                }
+                Fate::Harmless => match row {
+                    Some(row) => {
+                        counts.mutants.listed += 1;
+                        *self.report.listed.entry((row.pattern, row.reason)).or_default() += 1;
+                        self.note_sync(mutant, "listed");
+                    }
+                    None => {
+                        counts.mutants.unknown += 1;
+                        let label = &mutant.label;
+                        self.report.bad.push(format!("{}: a mutant survived: {kind} `{label}`", study.name));
+                    }
+                },
             }
         }
         if !self.arguments.quick {
@@ -369,10 +371,8 @@ impl Run<'_> {
             if let Some((invariant, why)) =
                 violation.unwrap_or_else(|failure| Some(("I6", failure.to_string())))
             {
-                let text = format!(
-                    "{}: the mutant {:?} `{}` is not harmless ({invariant}): {why}",
-                    study.name, mutant.mutation, mutant.label
-                );
+                let (name, label) = (&study.name, &mutant.label);
+                let text = format!("{name}: the mutant `{label}` is not harmless ({invariant}): {why}");
                 bad.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(text);
             }
             Ok(())
@@ -405,8 +405,12 @@ fn conclude(report: &Report, arguments: &Arguments) -> Result<ExitCode> {
         let by: Vec<String> = by.iter().map(|(invariant, count)| format!("{invariant} x {count}")).collect();
         println!("  {:<22} {label}", by.join(", "));
     }
-    for bad in &report.bad {
-        println!("\nBAD {bad}");
+    println!("\nmutants that do no harm, and why:");
+    for ((pattern, reason), count) in &report.listed {
+        println!("  {count:>3} x {pattern}: {reason}");
+    }
+    for bad in report.bad.iter().filter(|bad| bad.contains("mutant")) {
+        println!("BAD {bad}");
     }
     println!("\n{}", report.table());
     if let Some(path) = &arguments.json {

@@ -52,7 +52,7 @@ faults! {
     WrongLength "wrong-content-length" "Fewer bytes than there should be, and Content-Length says so.",
     Huge "endless-body" "A body that never ends: 100 MB and more.",
     Page "html-page" "A page for browsers and status 200, as of a network that wants a login first.",
-    HugeHeaders "huge-headers" "Headers of 4 MiB.",
+    HugeHeaders "huge-headers" "Headers of 1 MiB.",
     WrongDigest "wrong-digest-header" "Docker-Content-Digest names another digest.",
     WrongByteOnce "wrong-bytes" "The first answer has one wrong byte, and the right length.",
     WrongByteAlways "wrong-bytes-always" "Every answer has one wrong byte, and the right length.",

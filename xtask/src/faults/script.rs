@@ -68,7 +68,7 @@ pub(super) fn set(world: &mut World, fault: Fault, phase: Phase) -> Result {
             let page = b"<!doctype html><title>Welcome</title>Please log in".to_vec();
             always(world, Answer::Replace(page.into()));
         }
-        Fault::HugeHeaders => always(world, Answer::Header("X-Huge".to_owned(), Some("x".repeat(4 << 20)))),
+        Fault::HugeHeaders => always(world, Answer::Header("X-Huge".to_owned(), Some("x".repeat(1 << 20)))),
         Fault::WrongDigest => always(world, Answer::digest_header(Some(&sha256(b"something else")))),
         Fault::WrongByteOnce => once(world, Answer::WrongByte { at: few }),
         Fault::WrongByteAlways => always(world, Answer::WrongByte { at: few }),

@@ -20,7 +20,7 @@ pub(super) const PASSWORD: &str = "hunter2-5up3r5ecret";
 pub(super) const SIGNATURE: &str = "X-Signature=5igned5ecret";
 
 /// How long a registry may be silent in this test-bed.
-pub(super) const TIMEOUT_MS: u64 = 2000;
+pub(super) const TIMEOUT_MS: u64 = 3000;
 
 /// What a pull meets.
 #[derive(Debug)]

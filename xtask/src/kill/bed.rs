@@ -112,7 +112,7 @@ impl Bed {
             self.undisturbed(&place, *version, &mut Peace)?;
         }
         drop(mounted);
-        self.source.publish(&repository, &image(setting.scenario.new()))?;
+        self.source.publish(&repository, &image(setting.scenario.offered()))?;
         let mut census = Census::new(faults);
         let rehearsal = work.join("image");
         copy_sparse(&base, &rehearsal).context("copy an image")?;

@@ -41,12 +41,12 @@ impl Scenario {
     }
 
     /// The version that works.
-    pub(super) fn old(self) -> Option<Version> {
+    pub(super) fn installed(self) -> Option<Version> {
         self.before().last().copied()
     }
 
     /// What the tag means now.
-    pub(super) const fn new(self) -> Version {
+    pub(super) const fn offered(self) -> Version {
         match self {
             Self::Install => Version::V1,
             Self::Update => Version::V2,
@@ -56,7 +56,7 @@ impl Scenario {
 
     /// What runs in the end.
     pub(super) fn goal(self) -> Version {
-        if self.new().is_good() { self.new() } else { self.old().unwrap_or(Version::V1) }
+        if self.offered().is_good() { self.offered() } else { self.installed().unwrap_or(Version::V1) }
     }
 }
 

@@ -64,7 +64,7 @@ impl Story<'_> {
         if seen.timed_out {
             problems.push("disturbed: it neither came to rest nor ended".into());
         }
-        if seen.rested && self.case.setting.scenario.old().is_some() {
+        if seen.rested && self.case.setting.scenario.installed().is_some() {
             // Neither old nor new is never right.
             match seen.last_printed().filter(|_| seen.app_runs) {
                 None => problems.push("disturbed: nothing runs (I1)".into()),
@@ -75,7 +75,7 @@ impl Story<'_> {
             }
         }
         let full = self.case.fault == Fault::Full;
-        let is_there = self.slots.values().any(|version| *version == self.case.setting.scenario.new());
+        let is_there = self.slots.values().any(|version| *version == self.case.setting.scenario.offered());
         if full && seen.rested && !is_there {
             // The space of what was begun is given back.
             for name in self.names_after.difference(self.names_before).filter(|name| is_large(name)) {
@@ -92,16 +92,16 @@ impl Story<'_> {
             return;
         }
         let Some(version) = seen.last_printed().filter(|_| seen.app_runs) else {
-            if !self.slots.is_empty() || scenario.old().is_some() {
+            if !self.slots.is_empty() || scenario.installed().is_some() {
                 problems.push("offline: no version runs (I1)".into());
             }
             return;
         };
-        let committed = self.disturbed.versions("commit", self.digests).contains(&scenario.new());
-        if version != scenario.new() && Some(version) != scenario.old() || !version.is_good() {
+        let committed = self.disturbed.versions("commit", self.digests).contains(&scenario.offered());
+        if version != scenario.offered() && Some(version) != scenario.installed() || !version.is_good() {
             problems.push(format!("offline: {version} runs (I1)"));
-        } else if committed && version != scenario.new() {
-            problems.push(format!("offline: {} was committed, but {version} runs (I1)", scenario.new()));
+        } else if committed && version != scenario.offered() {
+            problems.push(format!("offline: {} was committed, but {version} runs (I1)", scenario.offered()));
         }
         state_is_real(seen, "offline", version, self.digests, problems);
         self.judged(seen, "offline", problems);
@@ -125,8 +125,8 @@ impl Story<'_> {
             )),
         }
         self.judged(seen, "online", problems);
-        if !self.case.setting.scenario.new().is_good()
-            && !is_rejected(seen, self.digests, self.case.setting.scenario.new(), &["app"])
+        if !self.case.setting.scenario.offered().is_good()
+            && !is_rejected(seen, self.digests, self.case.setting.scenario.offered(), &["app"])
         {
             problems.push("online: the bad version is not rejected for what it did (I8)".into());
         }
@@ -134,7 +134,7 @@ impl Story<'_> {
 
     /// Verdicts: none against a version that did nothing wrong (I5), and a bad one is not tried again (I4).
     fn judged(&self, seen: &Seen, when: &str, problems: &mut Vec<String>) {
-        let new = self.case.setting.scenario.new();
+        let new = self.case.setting.scenario.offered();
         for good in Version::ALL.into_iter().filter(|version| version.is_good()) {
             let forbidden: &[&str] = match self.case.fault {
                 // Killed from outside, or on a machine in trouble: a pause is right, a verdict for ever is not.
@@ -174,7 +174,7 @@ impl Story<'_> {
         }
         for name in expected.difference(&names) {
             // The bad version's verdict, not its bytes, is what has to be there.
-            if self.case.setting.scenario.new().is_good() {
+            if self.case.setting.scenario.offered().is_good() {
                 problems.push(format!("end: {name} is missing"));
             }
         }

@@ -118,7 +118,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         arguments.seed,
         began.elapsed().as_secs_f64()
     );
-    play(&bed, &bases, batches_left, folder.path(), arguments.jobs, &mut report)?;
+    let played = play(&bed, &bases, batches_left, folder.path(), arguments.jobs, &mut report);
     if arguments.json {
         println!("{}", report.json());
     } else {
@@ -127,6 +127,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if report.bad() > 0 {
         eprintln!("logs of the bad cases: {}", logs.display());
     }
+    // What was found before a Ctrl-C is told as well.
+    played?;
     Ok(if report.bad() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

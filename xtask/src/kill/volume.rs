@@ -132,9 +132,9 @@ fn device_of(point: &Path) -> Result<PathBuf> {
     let mounts = std::fs::read_to_string("/proc/thread-self/mountinfo").context("read the mounts")?;
     let source = mounts
         .lines()
+        .rev()
         .filter(|line| line.split(' ').nth(4) == point.to_str())
-        .filter_map(|line| line.split_once(" - ")?.1.split(' ').nth(1))
-        .last()
+        .find_map(|line| line.split_once(" - ")?.1.split(' ').nth(1))
         .and_then(|source| Path::new(source).file_name())
         .ok_or_else(|| Failure::new(format!("{} is not mounted", point.display())))?;
     Ok(Path::new("/sys/block").join(source).join("stat"))

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::row::Row;
 use super::scene::Scene;
-use crate::contained::{Contained, files, resident, wait_for, zombies};
+use crate::contained::{Contained, fewest_files, resident, wait_for, zombies};
 use crate::failure::{Context as _, Failure, Result};
 
 /// Exits with 42 when something is staged.
@@ -87,10 +87,10 @@ pub(super) fn failures(loader: &Path, count: usize) -> Result<Vec<Row>> {
             }
         }
         if number + 1 == warm {
-            before = (files(contained.pid), resident(contained.pid));
+            before = census(&scene, &contained, number + 2)?;
         }
     }
-    let after = (files(contained.pid), resident(contained.pid));
+    let after = census(&scene, &contained, count + 1)?;
     let is_current = scene.ground.read_slot("entrypoint") == current;
     let starts = scene.noted("starts").lines().count();
     let zombies = zombies(contained.pid);
@@ -120,6 +120,15 @@ pub(super) fn failures(loader: &Path, count: usize) -> Result<Vec<Row>> {
     let wrong = if grown > 256 { vec!["more than 256 kB".to_owned()] } else { Vec::new() };
     rows.push(Row::found("growth of process 1", format!("{grown} kB"), &wrong));
     Ok(rows)
+}
+
+/// Open files and memory of process 1 when it has nothing to do: the version that is current runs for this time, and nothing else.
+fn census(scene: &Scene, contained: &Contained, starts: usize) -> Result<(usize, u64)> {
+    wait_for("the version that is current", || {
+        Ok((scene.noted("starts").lines().count() == starts).then_some(()))
+    })?;
+    Scene::only_child(contained)?;
+    Ok((fewest_files(contained.pid)?, resident(contained.pid)))
 }
 
 /// One version. Gives what is wrong about its verdict.

@@ -15,18 +15,18 @@ use crate::workspace::find_program;
 pub(super) enum Init {
     Dockerloader,
     Tini,
-    DumbInit,
+    Dumb,
     Catatonit,
 }
 
 impl Init {
-    pub(super) const ALL: [Self; 4] = [Self::Dockerloader, Self::Tini, Self::DumbInit, Self::Catatonit];
+    pub(super) const ALL: [Self; 4] = [Self::Dockerloader, Self::Tini, Self::Dumb, Self::Catatonit];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Dockerloader => "dockerloader",
             Self::Tini => "tini",
-            Self::DumbInit => "dumb-init",
+            Self::Dumb => "dumb-init",
             Self::Catatonit => "catatonit",
         }
     }

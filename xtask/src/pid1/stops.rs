@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 
 use super::row::Row;
 use super::scene::Scene;
-use crate::contained::{descendants, state, wait_for};
+use crate::contained::{children, state, wait_for};
 use crate::failure::{Failure, Result};
 use crate::interrupt;
 
@@ -122,11 +122,10 @@ fn stop(loader: &Path, manner: &Manner) -> Result<(i32, Duration)> {
     let mut contained = scene.start(GRACE_MS)?;
     scene.note("up")?;
     if manner.stands_still {
-        let all = descendants(contained.pid);
-        for pid in &all {
-            let _ = nix::sys::signal::kill(*pid, Signal::SIGSTOP);
-        }
-        wait_for("a standstill", || Ok(all.iter().all(|pid| state(*pid) == Some('T')).then_some(())))?;
+        // The application alone: what it waits for may end and be started again until it stands still.
+        let app = children(contained.pid).first().copied().unwrap_or(contained.pid);
+        let _ = nix::sys::signal::kill(app, Signal::SIGSTOP);
+        wait_for("a standstill", || Ok((state(app) == Some('T')).then_some(())))?;
     }
     let began = Instant::now();
     contained.signal(Signal::SIGTERM);

@@ -133,10 +133,10 @@ fn has_foreground(app: Pid) -> bool {
 }
 
 fn foreground(loader: &Path) -> Result<String> {
-    // The shell itself takes ^C, and so does the sleep that it waits for.
+    // The shell takes ^C, at the latest when its sleep is over.
     let scene = Scene::new(
         loader,
-        "trap 'exit 12' INT\nread line; echo read:$line\necho up > @notes/up\nwhile :; do sleep 600; done",
+        "trap 'exit 12' INT\nread line; echo read:$line\necho up > @notes/up\nwhile :; do sleep 0.05; done",
     )?;
     let (mut terminal, mut contained) = Terminal::start(loader, &scene)?;
     terminal.type_in("hello\n")?;
@@ -181,7 +181,7 @@ fn background(loader: &Path, job: &str) -> Result<String> {
     let app = application(&scene, &contained)?;
     let job = wait_for("the job", || {
         let jobs = children(app).into_iter();
-        Ok(jobs.filter(|job| groups(*job).is_some_and(|(group, _)| group == job.to_string())).last())
+        Ok(jobs.rev().find(|job| groups(*job).is_some_and(|(group, _)| group == job.to_string())))
     })?;
     stands_still(job)?;
     let began = Instant::now();
@@ -229,16 +229,19 @@ fn hang_up(loader: &Path) -> Result<String> {
 }
 
 fn after_an_update(loader: &Path) -> Result<String> {
-    let scene = Scene::new(loader, "exit 42")?;
-    let new = "trap 'exit 18' INT\n\"$DOCKERLOADER_BINARY\" ready > /dev/null\necho up > @notes/up\nwhile :; do sleep 600; done";
+    let scene = Scene::new(loader, "exit 3")?;
+    let new = "trap 'exit 18' INT\n\"$DOCKERLOADER_BINARY\" ready > /dev/null\necho up > @notes/up\n\
+               while :; do sleep 0.05; done";
     let digest = scene.ground.plant("new", &scene.script(new));
-    // It is there before the supervisor begins, so the first version that runs is the one on trial; the next start comes after an end.
-    let first = scene.ground.plant("first", &scene.script("exit 3"));
-    scene.ground.link("entrypoint-attempt", &first);
-    scene.ground.link("entrypoint", &digest);
+    let staging = format!(
+        "ln -s {}/entrypoint @data/dockerloader/entrypoint-attempt\nexit 42",
+        scene.ground.tree(&digest).display()
+    );
+    scene.ground.plant("current", &scene.script(&staging));
     let (mut terminal, mut contained) = Terminal::start(loader, &scene)?;
     let app = application(&scene, &contained)?;
     wait_for("the foreground", || Ok(has_foreground(app).then_some(())))?;
+    let is_new = scene.ground.read_slot("entrypoint") == Some(digest);
     terminal.type_in("\x03")?;
-    Ok(format!("true {}", contained.ended()?))
+    Ok(format!("{is_new} {}", contained.ended()?))
 }

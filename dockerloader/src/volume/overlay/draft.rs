@@ -109,6 +109,7 @@ impl Draft {
             None => tree_bytes,
         };
         let frozen = self.layout.frozen().join(&self.name);
+        // I3: the stack that names it comes after it.
         disk::rename_synced(&RealDisk, &growing, &frozen).map_err(Error::io("rename", &frozen))?;
         self.done = true;
         let top = Frozen { name: self.name.clone(), bytes };

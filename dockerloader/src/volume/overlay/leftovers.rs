@@ -80,6 +80,7 @@ pub(super) fn remove_aside(path: &Path) -> Result<(), Error> {
     }
     let aside = aside(path);
     remove(&aside)?;
+    // I2, by the sync: were the name to come back, half of it would look like all of it.
     disk::rename_synced(&RealDisk, path, &aside).map_err(Error::io("rename", path))?;
     remove(&aside)
 }

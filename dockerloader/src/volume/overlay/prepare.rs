@@ -107,6 +107,7 @@ pub(super) fn writes(layout: &Layout, version: &Digest, lower: &[PathBuf]) -> Re
     if let Some(top) = lower.last() {
         mount::copy_root(top, &upper).map_err(Error::mount(top))?;
     }
+    // I2: what a workload writes is never written into half of what it stands on.
     for path in [&upper, &growing] {
         RealDisk.sync_directory(path).map_err(Error::io("sync", path))?;
     }

@@ -11,5 +11,6 @@ mod store;
 pub(super) use build::{Chain, Image, Works};
 pub(super) use content::Random;
 pub(super) use shapes::{Recipe, Scale};
+#[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
 pub(crate) use store::Store;
 pub(super) use store::TAG;

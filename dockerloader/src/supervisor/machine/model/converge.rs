@@ -87,6 +87,7 @@ fn next(state: &State, trial: Trial) -> Option<Happening> {
     match state.helper {
         Some(Helper::Check) => return Some(H::CheckFails),
         Some(Helper::Restore(_)) => return Some(H::RestoreEnds(false)),
+        Some(Helper::Verify(..) | Helper::VerifyAll(_)) => return Some(H::VerifyEnds(false)),
         Some(Helper::CleanUp) => return Some(H::CleanUpBegins { ours: true }),
         None => {}
     }

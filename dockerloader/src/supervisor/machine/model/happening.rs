@@ -31,6 +31,8 @@ pub(super) enum Happening {
     Ends(Exit, bool),
     LastChildEnds,
     RestoreEnds(bool),
+    /// The look at a version's files ends; whether what is damaged can be repaired.
+    VerifyEnds(bool),
     CheckFails,
     PullBegins {
         ours: bool,
@@ -70,6 +72,8 @@ impl fmt::Display for Happening {
             Self::LastChildEnds => write!(f, "the last child of the version ends"),
             Self::RestoreEnds(true) => write!(f, "the tree is rebuilt"),
             Self::RestoreEnds(false) => write!(f, "the tree can't be rebuilt"),
+            Self::VerifyEnds(true) => write!(f, "the files are looked at, and repaired"),
+            Self::VerifyEnds(false) => write!(f, "the files are looked at, and can't be repaired"),
             Self::CheckFails => write!(f, "the pull fails"),
             Self::PullBegins { ours: true } => write!(f, "the helper looks at the registry"),
             Self::PullBegins { ours: false } => write!(f, "a person's pull looks at the registry"),
@@ -144,6 +148,12 @@ pub(super) fn happenings(state: &State, scope: &Scope) -> Vec<Happening> {
                 all.push(H::RestoreEnds(false));
             }
         }
+        Some(Helper::Verify(..) | Helper::VerifyAll(_)) if state.store_is_free() => {
+            all.push(H::VerifyEnds(true));
+            if scope.trees {
+                all.push(H::VerifyEnds(false));
+            }
+        }
         Some(Helper::Check) => {
             all.push(H::CheckFails);
             if state.store_is_free() {
@@ -173,12 +183,7 @@ fn world(state: &State, scope: &Scope, all: &mut Vec<Happening>) {
             all.push(H::Forget(version));
         }
         if scope.trees && directory.trees[version.number()] == Tree::Whole {
-            all.push(H::TreeLost(version));
-            // The tree of a version that is staged is not looked at before its trial.
-            let staged = [Slot::Attempt, Slot::Attempting].map(|slot| directory.held(slot));
-            if !staged.contains(&Some(version)) {
-                all.push(H::TreeDamaged(version));
-            }
+            all.extend([H::TreeLost(version), H::TreeDamaged(version)]);
         }
     }
     if scope.operator {

@@ -18,6 +18,7 @@ use crate::layout::Slot;
 use crate::remedy::Remedy;
 use crate::slots::Event;
 use crate::supervisor::run::requests::allowed;
+use crate::supervisor::session::Doubts;
 
 /// Now, always: a state's deadlines are counted from here.
 pub(super) const BASE: Millis = 1_000_000_000;
@@ -88,10 +89,18 @@ impl State {
         let Self { directory, live, process, helper, pulling, cleaning, tag, past } = self;
         (directory, process, helper, pulling, cleaning, tag, past).hash(&mut hasher);
         if let Some(machine) = live {
-            let Machine { config: _, jitter: _, starts: _, last_outcome: _, failed_installs: _, .. } =
-                machine;
+            let Machine {
+                config: _,
+                jitter: _,
+                starts: _,
+                last_outcome: _,
+                failed_installs: _,
+                suspect: _,
+                ..
+            } = machine;
             (&machine.phase, machine.helper, &machine.waiting, machine.clean_up_wanted).hash(&mut hasher);
             (machine.check_wanted, machine.last_look, machine.pauses).hash(&mut hasher);
+            (&machine.doubts, machine.look_wanted, machine.look_again).hash(&mut hasher);
             (machine.restored, machine.leaving).hash(&mut hasher);
         }
         hasher.finish()
@@ -168,7 +177,9 @@ impl State {
                     *at = BASE + 1_000;
                 }
             }
-            Phase::LookingFirst { until, .. } | Phase::BackOff { until } => *until = BASE + 1_000,
+            Phase::LookingFirst { until, .. } | Phase::Verifying { until, .. } | Phase::BackOff { until } => {
+                *until = BASE + 1_000
+            }
             Phase::Running(run) | Phase::Stopping { run, .. } => {
                 run.since = if now.saturating_sub(run.since) >= STEADY { BASE - STEADY } else { BASE };
                 run.trial_ends.iter_mut().chain(&mut run.probation_ends).for_each(shift);
@@ -189,6 +200,7 @@ impl State {
         machine.failed_installs = 0;
         machine.starts = 0;
         machine.last_outcome = None;
+        machine.suspect = None;
     }
 }
 
@@ -253,6 +265,7 @@ impl Turn<'_> {
                 self.input(Input::Reaped { main: None, empty: true });
             }
             H::RestoreEnds(well) => self.restored(well),
+            H::VerifyEnds(well) => self.verified(well),
             H::CheckFails => {
                 self.forget_helpers_work();
                 self.helper_done(Outcome::Failed { error: String::new(), remedy: Remedy::Retry });
@@ -347,6 +360,35 @@ impl Turn<'_> {
         } else {
             self.helper_done(Outcome::Failed { error: String::new(), remedy: Remedy::Corrupt });
         }
+    }
+
+    /// As `verify --repair`: what runs is not touched.
+    fn verified(&mut self, well: bool) {
+        let looked_at: Vec<Version> = match self.state.helper {
+            Some(Helper::Verify(digest, _)) => vec![Version::of(&digest)],
+            _ => self.ground.directory.named(),
+        };
+        let running = self.state.process.map(|process| process.version);
+        let mut digests = Vec::new();
+        let mut repaired = false;
+        for version in looked_at {
+            if self.ground.directory.trees[version.number()] == Tree::Whole {
+                continue;
+            }
+            if well && running != Some(version) {
+                self.ground.directory.trees[version.number()] = Tree::Whole;
+                repaired = true;
+            } else if !digests.contains(&version.digest()) {
+                digests.push(version.digest());
+            }
+        }
+        self.helper_done(match (digests.is_empty(), repaired) {
+            (true, true) => Outcome::Repaired,
+            (true, false) => Outcome::Done,
+            (false, _) => {
+                Outcome::Damaged { digests, repairable: well, runnable: false, error: String::new() }
+            }
+        });
     }
 
     fn pull_begins(&mut self, ours: bool) {
@@ -451,7 +493,12 @@ impl Turn<'_> {
                     self.violate(Property::I1, "the supervisor leaves while the application runs");
                 }
             }
-            Action::Forward(_) | Action::AskToStop(_) | Action::Sweep | Action::Kill | Action::Reply(..) => {}
+            Action::Settled
+            | Action::Forward(_)
+            | Action::AskToStop(_)
+            | Action::Sweep
+            | Action::Kill
+            | Action::Reply(..) => {}
         }
     }
 
@@ -511,5 +558,7 @@ fn config(scope: &Scope) -> Config {
         poll: if scope.polls { Poll::Auto } else { Poll::Never },
         on_trial_failure: OnTrialFailure::Rollback,
         has_target: true,
+        doubts: Doubts::default(),
+        look_after_start: None,
     }
 }

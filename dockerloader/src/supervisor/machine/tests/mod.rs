@@ -1,5 +1,6 @@
 //! The policy with the real decisions on slots in memory.
 
+mod repairs;
 mod running;
 mod starts;
 mod trials;
@@ -96,6 +97,8 @@ impl Bench {
             poll: Poll::Auto,
             on_trial_failure: OnTrialFailure::Rollback,
             has_target: true,
+            doubts: Doubts::default(),
+            look_after_start: None,
         };
         let mut ground = Memory::default();
         change(&mut config, &mut ground.slots);
@@ -150,4 +153,21 @@ fn start(letter: char, trial: bool) -> Action {
 
 fn is_refused(actions: &[Action], token: Token) -> bool {
     matches!(actions, [Action::Reply(to, Reply::Refused { .. })] if *to == token)
+}
+
+fn verify(letter: char, depth: Depth) -> Action {
+    Action::StartHelper(Helper::Verify(digest(letter), depth))
+}
+
+fn failed() -> Outcome {
+    Outcome::Failed { error: "nobody knows".to_owned(), remedy: Remedy::Later }
+}
+
+fn damaged(letter: char, repairable: bool, runnable: bool) -> Outcome {
+    Outcome::Damaged {
+        digests: vec![digest(letter)],
+        repairable,
+        runnable,
+        error: "a blob is lost".to_owned(),
+    }
 }

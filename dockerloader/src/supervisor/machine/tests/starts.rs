@@ -155,25 +155,6 @@ fn a_tree_that_is_lost_is_rebuilt_or_the_previous_version_runs() {
 }
 
 #[test]
-fn a_committed_version_that_cannot_be_executed_is_rebuilt_once_then_replaced() {
-    let mut bench = Bench::new(|_, slots| {
-        slots.current = version('a');
-        slots.previous = version('c');
-    });
-    bench.on(Input::Begin);
-    assert_eq!(bench.ends(Exit::Exec(8)), [Action::StartHelper(Helper::Restore(digest('a')))]);
-    assert_eq!(bench.on(Input::HelperDone(Outcome::Done)), [start('a', false)]);
-    let actions = bench.ends(Exit::Exec(8));
-    assert_eq!(actions, [start('c', false), Action::StartHelper(Helper::CleanUp)]);
-    // Without another version, the code of a shell.
-    let mut bench = Bench::new(|_, slots| slots.current = version('a'));
-    bench.on(Input::Begin);
-    bench.ends(Exit::Exec(2));
-    bench.on(Input::HelperDone(Outcome::Done));
-    assert_eq!(bench.ends(Exit::Exec(2)), [Action::Leave(127)]);
-}
-
-#[test]
 fn what_somebody_else_staged_is_installed_without_a_registry() {
     // The helper staged it and was killed before it could say so; or a person's pull did.
     let mut bench = Bench::new(|_, _| {});
@@ -190,9 +171,9 @@ fn what_somebody_else_staged_is_installed_without_a_registry() {
 fn an_attempt_is_counted_once_also_where_the_current_version_could_not_be_rebuilt() {
     let mut bench = Bench::new(|_, slots| slots.current = version('a'));
     bench.on(Input::Begin);
-    let failed = || Outcome::Failed { error: "a blob is missing".to_owned(), remedy: Remedy::Corrupt };
     bench.ends(Exit::Exec(8));
-    assert_eq!(bench.on(Input::HelperDone(failed())), [Action::StartHelper(Helper::Check)]);
+    let actions = bench.on(Input::HelperDone(damaged('a', false, false)));
+    assert_eq!(actions, [Action::StartHelper(Helper::Check)]);
     bench.ground.slots.attempt = version('b');
     let actions = bench.on(Input::HelperDone(Outcome::Staged(digest('b'))));
     assert_eq!(actions, [start('b', true), Action::StartHelper(Helper::CleanUp)]);
