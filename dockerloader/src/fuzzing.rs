@@ -75,7 +75,8 @@ pub fn state(kind: u8, bytes: &[u8]) {
     match kind % 8 {
         0 => {
             if let Ok(memory) = Memory::parse(bytes) {
-                let text = serde_json::to_vec(&memory).expect("what was read can be written");
+                // What can't be written reads as something else.
+                let text = serde_json::to_vec(&memory).unwrap_or_default();
                 assert_eq!(Memory::parse(&text).as_ref(), Ok(&memory));
             }
         }

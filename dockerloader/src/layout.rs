@@ -73,6 +73,11 @@ impl Layout {
         self.root.join("supervisor.lock")
     }
 
+    /// `reserve`: room for the files of the state, should the disk be full.
+    pub fn reserve(&self) -> PathBuf {
+        self.root.join("reserve")
+    }
+
     /// `storage/v1`.
     pub fn storage(&self) -> PathBuf {
         self.root.join("storage/v1")
@@ -136,6 +141,21 @@ impl Layout {
     /// `storage/v1/volume.json`: what the data volume can do, found out at the last pull.
     pub fn volume(&self) -> PathBuf {
         self.storage().join("volume.json")
+    }
+
+    /// `storage/v1/health.json`: what the last look at each version came to.
+    pub fn health(&self) -> PathBuf {
+        self.storage().join("health.json")
+    }
+
+    /// `storage/v1/quarantine`: what was damaged and has been replaced.
+    pub fn quarantine(&self) -> PathBuf {
+        self.storage().join("quarantine")
+    }
+
+    /// `stopped`: there from an orderly end of the supervisor to its next start.
+    pub fn stopped(&self) -> PathBuf {
+        self.root.join("stopped")
     }
 
     /// `supervisor.json`: the live supervisor's process id and control address.

@@ -47,6 +47,10 @@ pub mod clock;
 
 pub mod disk;
 
+pub mod reserve;
+
+pub mod health;
+
 pub mod launch;
 
 pub mod volume;
@@ -86,6 +90,9 @@ pub mod pull;
 
 #[cfg(feature = "loader")]
 pub mod gc;
+
+#[cfg(feature = "loader")]
+pub mod heal;
 
 #[cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 pub mod slots;

@@ -3,7 +3,7 @@
 use crate::disk::Disk;
 use crate::layout::{Layout, Slot};
 use crate::slots::{Policy, Slots};
-use crate::status::{Probation, Rejected, Status, Version};
+use crate::status::{Condition, Health, Probation, Rejected, Status, Version};
 use crate::volume;
 
 /// The status of one data directory as if no supervisor were alive. Dates that can't be read are left out.
@@ -31,8 +31,15 @@ pub fn report(disk: &(impl Disk + ?Sized), layout: &Layout, slots: &Slots, targe
         rejected: rejected(disk, layout, slots),
         last_check: slots.memory.last_check.clone(),
         trees: volume::recall(disk, layout).map(|memory| memory.trees),
+        health: health(disk, layout),
         findings: slots.findings.clone(),
     }
+}
+
+/// What was found that is worth a person's attention.
+fn health(disk: &(impl Disk + ?Sized), layout: &Layout) -> Vec<Health> {
+    let all = crate::health::read(disk, layout);
+    all.into_iter().rev().filter(|health| health.condition != Condition::Intact).collect()
 }
 
 fn rejected(disk: &(impl Disk + ?Sized), layout: &Layout, slots: &Slots) -> Vec<Rejected> {

@@ -29,6 +29,9 @@ pub struct Status {
     /// How new versions' trees are made here; `None` before the first pull that had something to bring.
     #[serde(default)]
     pub trees: Option<Trees>,
+    /// What the last looks at versions came to that found something, the latest first.
+    #[serde(default)]
+    pub health: Vec<Health>,
     /// What is odd on the disk: broken links, foreign files, a damaged state file.
     pub findings: Vec<String>,
 }
@@ -43,6 +46,31 @@ pub struct Trees {
     pub probe: Probe,
     /// `DOCKERLOADER_TREE_METHOD` asks for what does not work here: updates fail until it is changed.
     pub problem: Option<String>,
+}
+
+/// What a look at a version came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// The version.
+    pub digest: Digest,
+    /// How it was.
+    pub condition: Condition,
+    /// Seconds since 1970, by the clock of that moment.
+    pub at: u64,
+    /// For people: what was found, and what became of it.
+    pub detail: String,
+}
+
+/// How a version was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// As it was extracted.
+    Intact,
+    /// Damaged, and put right.
+    Repaired,
+    /// Damaged, and not put right yet.
+    Damaged,
 }
 
 /// A version on disk.

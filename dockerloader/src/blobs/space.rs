@@ -3,7 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::disk::RealDisk;
+use crate::layout::Layout;
 use crate::remedy::Remedy;
+use crate::reserve;
 
 /// What the file system of a path has left for this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +70,14 @@ pub fn free(path: &Path) -> io::Result<Free> {
         // btrfs, overlay on it and others say 0 of 0.
         files: (found.f_files > 0).then_some(found.f_favail),
     })
+}
+
+/// Sees to it that the reserve for the loader's own state is there, if there is plenty of room. A reserve that can't be made is made
+/// another time: nothing is told of it.
+pub fn keep_reserve(layout: &Layout) {
+    if let Ok(free) = free(layout.root()) {
+        let _ = reserve::fill(&RealDisk, layout, free.bytes, free.files);
+    }
 }
 
 /// Whether `need` fits into `free`. Pure.

@@ -78,11 +78,20 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Compare the extracted versions with what was extracted
+    /// Compare the extracted versions with what was extracted, and repair them
     Verify {
-        /// Read every file, rather than only sizes, modes and times
+        /// Read every file and blob, rather than only sizes, modes and times
         #[arg(long)]
         full: bool,
+        /// Read everything, and repair what is damaged: from the blobs on disk, or else from the registry
+        #[arg(long)]
+        repair: bool,
+        /// Repair only with what is on disk
+        #[arg(long, requires = "repair")]
+        offline: bool,
+        /// What the supervisor asks for
+        #[arg(long, hide = true, requires = "repair")]
+        supervised: Option<Supervised>,
         /// Only this version: its digest, or the first digits of it
         digest: Option<DigestPrefix>,
         /// One JSON object
@@ -156,6 +165,15 @@ pub enum Command {
         /// An existing directory
         directory: PathBuf,
     },
+}
+
+/// When the supervisor has versions looked at. What a program wrote on purpose is left as it is then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Supervised {
+    /// Before one is started: quickly, and its tree alone.
+    Start,
+    /// While one runs.
+    Background,
 }
 
 /// The definitions, for completions and manual pages.

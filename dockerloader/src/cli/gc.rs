@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::{Context, live, output, slots};
+use crate::blobs::space;
 use crate::clock::{self, Moment};
 use crate::control::{Reply, Request};
 use crate::digest::Digest;
@@ -33,14 +34,44 @@ struct Answer {
     findings: Vec<String>,
 }
 
+/// Cleans up, the spare tree included, because a pull lacks room; whether that gave anything back. Never goes what I3 names.
+pub(super) fn make_room(context: &Context) -> bool {
+    let running = running(context);
+    let made = take_lock(context).and_then(|lock| {
+        let slots = slots::read(context)?;
+        let keep = slots.named().into_iter().chain(running).collect();
+        let rejected = rejected(&slots, &clock::moment());
+        Ok(gc::collect(&lock, &RealDisk, &context.layout, &keep, &rejected, false)?)
+    });
+    match made {
+        Ok(report) if report.deleted.is_empty() => false,
+        Ok(report) => {
+            tracing::info!(
+                event = "room_made",
+                "the pull lacks room: a clean-up removed {} things that no version needs; trying once more",
+                report.deleted.len()
+            );
+            true
+        }
+        Err(failure) => {
+            tracing::warn!(event = "clean_up_failed", "{failure}");
+            false
+        }
+    }
+}
+
+fn take_lock(context: &Context) -> Result<StoreLock, Failure> {
+    StoreLock::take(&context.layout, "gc", PATIENCE, |holder| {
+        tracing::info!(event = "waiting", holder, "waiting for the store, in use by {holder}");
+    })
+    .map_err(|error| Failure::new(error.remedy().into(), error.to_string()))
+}
+
 pub(super) fn run(context: &Context, all: bool, dry_run: bool, json: bool) -> Result<Exit, Failure> {
     // Before the lock: what runs may hold none of the slots, after a rollback for example.
     let running = running(context);
     let layout = &context.layout;
-    let lock = StoreLock::take(layout, "gc", PATIENCE, |holder| {
-        tracing::info!(event = "waiting", holder, "waiting for the store, in use by {holder}");
-    })
-    .map_err(|error| Failure::new(error.remedy().into(), error.to_string()))?;
+    let lock = take_lock(context)?;
     let spare = !all && keeps_spare(context);
     let slots = slots::read(context)?;
     let keep = slots.named().into_iter().chain(running).collect();
@@ -54,6 +85,7 @@ pub(super) fn run(context: &Context, all: bool, dry_run: bool, json: bool) -> Re
         // What is no version's: attempts at what the volume can do, and files that were about to be written.
         volume::overlay::remove_leftovers(layout)
             .map_err(|error| Failure::new(error.remedy().into(), error.to_string()))?;
+        space::keep_reserve(layout);
         (report.deleted, report.spare, report.findings)
     };
     let deleted = deleted.iter().map(|delete| name(context, delete)).collect();

@@ -30,6 +30,8 @@ mod pull;
 
 mod repair;
 
+mod heal;
+
 mod gc;
 
 use std::ffi::OsString;
@@ -103,8 +105,17 @@ fn perform(command: Option<Command>, context: &Context) -> Result<i32, Failure> 
         Some(Command::Cli { arguments }) => current::run(context, &arguments)?,
         Some(Command::Completions { shell }) => documents::completions(shell)?,
         Some(Command::Man { directory }) => documents::manual(&directory)?,
-        Some(Command::Verify { full, digest, json }) => verify::run(context, full, digest.as_ref(), json)?,
-        Some(Command::Pull { repair: true, json, .. }) => pull::repair(context, json)?,
+        Some(Command::Verify { full, repair: true, offline, supervised, digest, json }) => {
+            let prefix = digest.as_ref();
+            heal::run(context, heal::Wish { full, offline, is_pull: false, supervised, prefix, json })?
+        }
+        Some(Command::Verify { full, digest, json, .. }) => {
+            verify::run(context, full, digest.as_ref(), json)?
+        }
+        Some(Command::Pull { repair: true, json, .. }) => heal::run(
+            context,
+            heal::Wish { full: true, offline: false, is_pull: true, supervised: None, prefix: None, json },
+        )?,
         Some(Command::Pull { stage, again, json, .. }) => pull::run(context, stage, again || !json, json)?,
         Some(Command::Restore { digest, offline, json }) => pull::restore(context, digest, offline, json)?,
         Some(Command::Gc { all, dry_run, json }) => gc::run(context, all, dry_run, json)?,

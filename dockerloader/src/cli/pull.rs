@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::progress::{self, Display};
-use super::{Context, repair, slots};
+use super::{Context, gc, repair, slots};
 use crate::clock;
 use crate::digest::Digest;
 use crate::progress::Progress;
@@ -58,7 +58,12 @@ fn bring(context: &Context, stage: bool, again: bool, progress: Arc<dyn Progress
     let reference = target(context)?;
     let method = context.settings.tree_method;
     let request = Request { reference, stage, current, rejected, again, method, wait: PATIENCE };
-    execute(context, &request, progress)
+    match execute(context, &request, Arc::clone(&progress)) {
+        Err(Error::Pull(error)) if error.is_full() && gc::make_room(context) => {
+            execute(context, &request, progress)
+        }
+        brought => brought,
+    }
 }
 
 /// Runs one pull to its end.
@@ -159,11 +164,6 @@ fn text(answer: &Answer) -> String {
         (_, _, Some(error)) => error.clone(),
         (outcome, ..) => outcome.replace('_', " "),
     }
-}
-
-/// `pull --repair`.
-pub(super) fn repair(context: &Context, json: bool) -> Result<Exit, Failure> {
-    repair::run(context, json, Arc::new(Display::new(json)))
 }
 
 /// `restore`.

@@ -1,20 +1,19 @@
-//! `pull --repair` and `restore`: damaged versions are made anew, from the blobs on disk, or else from the registry.
+//! `restore`: a version is made anew, from its blobs on disk, or else from the registry.
 
 use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::Context;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::progress;
 use super::pull::{self, Answer, Error, PATIENCE};
-use super::{Context, slots, verify};
 use crate::digest::Digest;
 use crate::disk::{self, Disk as _, RealDisk};
 use crate::progress::Progress;
 use crate::pull::Request;
 use crate::reference::Reference;
-use crate::tree::Depth;
 
 /// Told for each version that was made anew.
 #[derive(Debug, Serialize)]
@@ -23,27 +22,6 @@ struct Repaired {
     digest: Digest,
     /// `blobs` or `registry`.
     from: &'static str,
-}
-
-/// Checks every version that a slot names, in full, and repairs the damaged ones. Goes on after a failure, and then ends
-/// with it.
-pub(super) fn run(context: &Context, json: bool, progress: Arc<dyn Progress>) -> Result<Exit, Failure> {
-    let mut answer = Answer { outcome: "up_to_date", digest: None, reason: None, error: None, remedy: None };
-    for digest in slots::read(context)?.named() {
-        if verify::is_intact(&context.layout, digest, Depth::Full) {
-            continue;
-        }
-        match repair(context, digest, &progress) {
-            Ok(from) => {
-                tell(&Repaired { digest, from }, json)?;
-                if answer.remedy.is_none() {
-                    answer = Answer { outcome: "repaired", digest: Some(digest), ..answer };
-                }
-            }
-            Err(error) => answer = Answer { digest: Some(digest), ..pull::failed(&error) },
-        }
-    }
-    pull::finish(&answer, json)
 }
 
 /// Makes one version anew, whatever its state; `offline` without the registry.
@@ -117,7 +95,7 @@ fn repair(context: &Context, digest: Digest, progress: &Arc<dyn Progress>) -> Re
 }
 
 /// A version by its digest, in the target's repository.
-fn of_version(target: &Reference, digest: &Digest) -> Result<Reference, Error> {
+pub(super) fn of_version(target: &Reference, digest: &Digest) -> Result<Reference, Error> {
     let text = format!("{}/{}@{digest}", target.registry(), target.repository());
     text.parse().map_err(|error| Error::Local(Failure::new(Exit::Internal, format!("{text}: {error}"))))
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use crate::logging::printable;
-use crate::status::{Check, Probation, Rejected, Status, Supervisor, Trees, Version};
+use crate::status::{Check, Condition, Health, Probation, Rejected, Status, Supervisor, Trees, Version};
 
 /// Columns of the names at the left.
 const LABEL: usize = 12;
@@ -84,6 +84,9 @@ pub fn status(status: &Status, now: u64, colours: Colours) -> String {
         page.row(if number == 0 { "rejected" } else { "" }, &rejected(found, now, colours));
         page.row("", &again(found, now));
         page.output(&found.output);
+    }
+    for (number, found) in status.health.iter().enumerate() {
+        page.row(if number == 0 { "health" } else { "" }, &health(found, now, colours));
     }
     for (number, found) in status.findings.iter().enumerate() {
         page.row(if number == 0 { "findings" } else { "" }, &printable(found));
@@ -169,6 +172,16 @@ fn trees(trees: &Trees, colours: Colours) -> String {
         reasons if reasons.is_empty() => method.to_string(),
         reasons => format!("{method} ({reasons})"),
     }
+}
+
+/// What was found to be damaged, and what became of it.
+fn health(health: &Health, now: u64, colours: Colours) -> String {
+    let condition = match health.condition {
+        Condition::Intact => colours.good("intact"),
+        Condition::Repaired => colours.good("repaired"),
+        Condition::Damaged => colours.bad("damaged"),
+    };
+    format!("{} {condition} {}: {}", health.digest.short(), moment(health.at, now), printable(&health.detail))
 }
 
 fn rejected(rejected: &Rejected, now: u64, colours: Colours) -> String {

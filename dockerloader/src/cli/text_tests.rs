@@ -36,6 +36,12 @@ fn full() -> Status {
         staged: on_disk(0xdd, 1),
         trying: on_disk(0xcc, 4),
         probation: Some(Probation { digest: digest(0xbb), crashes: 1, budget: 3, seconds_left: Some(300) }),
+        health: vec![Health {
+            digest: digest(0xbb),
+            condition: Condition::Repaired,
+            at: NOW - 60,
+            detail: "lib/x has other contents".into(),
+        }],
         rejected: vec![
             Rejected {
                 digest: digest(0xee),
@@ -101,6 +107,7 @@ rejected    eeeeeeeeeeee app 2023-11-14 21:13:20 UTC (1 h ago): exited with 1 in
               | \\u{1b}[31mred\\u{1b}[0m
             efefefefefef environment 2023-11-14 22:12:50 UTC (30 s ago): no space left on device
             tried again in 30 s
+health      bbbbbbbbbbbb repaired 2023-11-14 22:12:20 UTC (1 min ago): lib/x has other contents
 findings    entrypoint-attempt is a file, not a link
             update-attempt holds no digest
 ";

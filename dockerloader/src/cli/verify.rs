@@ -11,6 +11,7 @@ use super::failure::Failure;
 use super::output;
 use crate::digest::Digest;
 use crate::disk::{Disk as _, RealDisk};
+use crate::heal;
 use crate::layout::Layout;
 use crate::logging::printable;
 use crate::tree::{Depth, Finding, Problem, Seal};
@@ -36,6 +37,19 @@ struct Verified {
     findings: Vec<Difference>,
 }
 
+impl Verified {
+    /// What is wrong with what the tree could be made of again.
+    fn add(&mut self, found: Vec<heal::Found>) {
+        self.intact &= found.is_empty();
+        let found = found.into_iter();
+        self.findings.extend(found.map(|found| Difference {
+            path: found.name,
+            problem: found.problem,
+            added: false,
+        }));
+    }
+}
+
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Difference {
     path: String,
@@ -55,7 +69,16 @@ pub(super) fn run(
         None => present,
         Some(prefix) => vec![prefix.resolve(present)?],
     };
-    let verified: Vec<_> = wanted.into_iter().map(|digest| verify(&context.layout, digest, depth)).collect();
+    // Of other versions, which a clean-up has not come to, nobody keeps the blobs.
+    let named = if full { super::slots::read(context)?.named() } else { Vec::new() };
+    let look = |digest: Digest| {
+        let mut verified = verify(&context.layout, digest, depth);
+        if named.contains(&digest) {
+            verified.add(heal::inspect_store(&context.layout, &digest));
+        }
+        verified
+    };
+    let verified: Vec<_> = wanted.into_iter().map(look).collect();
     output::answer(json, &verified, text(&verified).trim_end())?;
     Ok(if verified.iter().all(|version| version.intact) { Exit::Success } else { Exit::Failed })
 }
@@ -67,11 +90,6 @@ fn extracted(layout: &Layout) -> Result<Vec<Digest>, Failure> {
     let mut digests: Vec<Digest> = names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect();
     digests.sort_unstable();
     Ok(digests)
-}
-
-/// Whether nothing of a version is missing or changed.
-pub(super) fn is_intact(layout: &Layout, digest: Digest, depth: Depth) -> bool {
-    verify(layout, digest, depth).intact
 }
 
 fn verify(layout: &Layout, digest: Digest, depth: Depth) -> Verified {
@@ -124,7 +142,7 @@ fn text(verified: &[Verified]) -> String {
     if verified.is_empty() {
         text.push_str("no version is extracted here\n");
     } else if verified.iter().any(|version| !version.intact) {
-        text.push_str("`dockerloader pull --repair` restores what is damaged\n");
+        text.push_str("`dockerloader verify --repair` restores what is damaged\n");
     }
     text
 }
@@ -148,7 +166,7 @@ mod tests {
         assert_eq!(
             text(&[changed]),
             "abababababab: 1 of 3 paths differ\n  bin/\\u{1b}x has other contents\n\
-             `dockerloader pull --repair` restores what is damaged\n"
+             `dockerloader verify --repair` restores what is damaged\n"
         );
     }
 

@@ -66,6 +66,7 @@ pub fn collect(
     rejected: &BTreeSet<Digest>,
     spare: bool,
 ) -> Result<Report, Error> {
+    spare::recover(disk, layout).map_err(failed("rename the spare tree in", &layout.extracted()))?;
     let listing = Listing::read(disk, layout, keep, rejected, &Limits::default())?;
     let plan = listing.plan(spare);
     // Not synced: a name that comes back after a crash is garbage again, and no slot named it.

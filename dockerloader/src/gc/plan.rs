@@ -37,11 +37,13 @@ pub enum Folder {
     Indexes,
     /// `blobs`.
     Blobs,
+    /// `quarantine`: all of it goes.
+    Quarantine,
 }
 
 impl Folder {
     /// All of them, in that order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Launch,
         Self::Seals,
         Self::Stamps,
@@ -52,6 +54,7 @@ impl Folder {
         Self::Images,
         Self::Indexes,
         Self::Blobs,
+        Self::Quarantine,
     ];
 
     /// Where it is.
@@ -67,6 +70,7 @@ impl Folder {
             Self::Images => layout.images(),
             Self::Indexes => layout.layer_indexes(),
             Self::Blobs => layout.blobs(),
+            Self::Quarantine => layout.quarantine(),
         }
     }
 }
@@ -123,6 +127,8 @@ pub fn plan(
         for name in names {
             let goes = match classify(name) {
                 Name::Leftover => true,
+                // What was in its place is repaired, or has been told.
+                _ if folder == Folder::Quarantine => true,
                 Name::Foreign => {
                     plan.findings.push(format!("{folder:?}: {name:?} is not the loader's and is left alone"));
                     false

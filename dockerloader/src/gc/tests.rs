@@ -40,6 +40,7 @@ fn present(text: &str) -> Present {
                 "blobs" => Folder::Blobs,
                 "stamps" => Folder::Stamps,
                 "indexes" => Folder::Indexes,
+                "quarantine" => Folder::Quarantine,
                 "stacks" => Folder::Stacks,
                 "writes" => Folder::Writes,
                 "frozen" => Folder::Frozen,
@@ -136,7 +137,9 @@ fn a_version_loses_what_makes_it_usable_first() {
     let plan = plan(
         &BTreeSet::new(),
         true,
-        &present("blobs:1 indexes:1 images:a writes:a extracted:a stacks:a stamps:a seals:a launch:a"),
+        &present(
+            "quarantine:old blobs:1 indexes:1 images:a writes:a extracted:a stacks:a stamps:a seals:a launch:a",
+        ),
         &References::new(),
         None,
     );

@@ -20,6 +20,7 @@ use crate::tree;
 use crate::volume::{self, Method, spare};
 
 use super::base::{Base, Plan};
+use super::budget::{self, Layer};
 use super::content::Content;
 use super::download::Downloader;
 use super::resolved::Failure;
@@ -121,15 +122,15 @@ impl Pull<'_> {
             }
         };
         result.inspect_err(|error| {
-            if error.is_full() {
+            // A version that is complete but for the last step keeps what it is restored from.
+            if error.is_full() && install::installed(self.layout, &content.digest).is_none() {
                 // The error that led here is the one to report.
                 missing.iter().for_each(|digest| drop(blobs.forget(digest)));
             }
         })
     }
 
-    /// What is needed at least: the missing blobs, and the largest layer that is read, which is hardly ever smaller than
-    /// compressed. More can't be known before; a false alarm would keep a device from its update.
+    /// Whether there is room for what is needed, as far as that is known. Whoever pulls by hand has it tried without a guess.
     fn check_space(
         &self,
         content: &Content,
@@ -138,21 +139,30 @@ impl Pull<'_> {
         not_enough: Option<u64>,
         free: space::Free,
     ) -> Result<(), Full> {
-        let (mut need, mut bytes_left) = (Need::default(), 0);
+        let mut missing = Need::default();
         for blob in content.missing(blobs) {
-            bytes_left += blob.size.saturating_sub(blobs.partial_bytes(&blob.digest));
-            need.files += 1;
+            missing.bytes =
+                missing.bytes.saturating_add(blob.size.saturating_sub(blobs.partial_bytes(&blob.digest)));
+            missing.files += 1;
         }
-        self.progress.event(Event::Planned { blobs: need.files, bytes: bytes_left });
-        let reads = |layer: &&Descriptor| {
-            plan == Plan::Extract || sources::index_bytes(self.layout, blobs, layer).is_none()
+        self.progress.event(Event::Planned { blobs: missing.files, bytes: missing.bytes });
+        let whole = plan == Plan::Extract;
+        let history = if whole && !self.request.again {
+            sources::history(self.layout, self.request.current)
+        } else {
+            None
         };
+        let reads = |layer: &&Descriptor| whole || sources::index_bytes(self.layout, blobs, layer).is_none();
         let layers = content.image.layers.iter().map(|layer| &layer.descriptor);
-        let largest = layers.filter(reads).map(|layer| layer.size).max();
-        let at_least = not_enough.map_or(0, |free| free.saturating_add(1));
-        need.bytes = bytes_left.saturating_add(largest.unwrap_or(0)).max(at_least);
-        // The tree's folder, its program, the seal, the launch file.
-        need.files += 4;
+        let layers: Vec<_> = layers
+            .filter(reads)
+            .map(|layer| Layer {
+                size: layer.size,
+                becomes: history.and_then(|_| sources::becomes(self.layout, &layer.digest)),
+            })
+            .collect();
+        let mut need = budget::need(missing, &layers, history, whole);
+        need.bytes = need.bytes.max(not_enough.map_or(0, |free| free.saturating_add(1)));
         space::check(&self.layout.storage(), need, free)
     }
 

@@ -103,6 +103,11 @@ impl Error {
         matches!(self, Self::Full(_))
     }
 
+    /// A failure of the file system; a full disk is told apart.
+    pub fn of_io(action: &'static str, path: PathBuf, source: io::Error) -> Self {
+        Self::io(action, path)(source)
+    }
+
     /// For `map_err`: what was tried, and on what. A full disk is told apart.
     pub(super) fn io(action: &'static str, path: PathBuf) -> impl FnOnce(io::Error) -> Self {
         move |source| {

@@ -123,6 +123,14 @@ impl Job {
     }
 }
 
+impl Job {
+    /// Puts right what `base` says, in place: all layers are read, and of them is written what the tree has no longer.
+    pub(super) fn mending(mut self, base: tree::Base) -> Self {
+        self.update = Some(Start { base: Some(base), contents: None, read_all: true });
+        self
+    }
+}
+
 /// Makes the tree in the directory `root`. Layers that are known are not read, unless all are to be. Those of the others whose
 /// blobs are not in `ready` are followed while they come in; `wait` says which of them have begun to, and ends when no
 /// more will.

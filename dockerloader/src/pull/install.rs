@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
 use crate::disk::{self, Disk as _, Kind, RealDisk};
+use crate::health;
 use crate::launch::Launch;
 use crate::layout::{Layout, Slot};
 use crate::manifest::{ImageConfig, Platform};
+use crate::status::Condition;
 use crate::tree::{self, Depth, Extracted, LayerIndex, Problem, Seal};
 use crate::volume::overlay::{self, Draft, View};
 use crate::volume::{Method, spare, subvolume};
@@ -16,6 +18,10 @@ use super::{Error, program};
 /// How a version that is completely on disk is started; `None` when its tree, seal or launch file is missing or damaged.
 /// Files that were added to the tree by whoever ran it don't count; contents are not read.
 pub(super) fn installed(layout: &Layout, digest: &Digest) -> Option<Launch> {
+    // Contents that are damaged may have the size and the times that they should have.
+    if health::is_damaged(&RealDisk, layout, digest) {
+        return None;
+    }
     let launch = Launch::read(&RealDisk, layout, digest).ok()??;
     let seal = Seal::parse(RealDisk.read(&layout.seal(digest), Seal::MAX_BYTES).ok()?).ok()?;
     // A version that is not mounted is looked at all the same; one that can't be is made anew.
@@ -26,8 +32,10 @@ pub(super) fn installed(layout: &Layout, digest: &Digest) -> Option<Launch> {
 
 /// Removes what earlier extractions and removals left. The caller holds the store's lock.
 pub(super) fn remove_leftovers(layout: &Layout) -> Result<(), Error> {
-    overlay::remove_leftovers(layout)?;
     let folder = layout.extracted();
+    // The spare tree is no leftover.
+    spare::recover(&RealDisk, layout).map_err(Error::io("rename the spare tree in", folder.clone()))?;
+    overlay::remove_leftovers(layout)?;
     RealDisk.create_directories(&folder).map_err(Error::io("make", folder.clone()))?;
     for name in RealDisk.list(&folder).map_err(Error::io("list", folder.clone()))? {
         let bytes = name.as_encoded_bytes();
@@ -95,7 +103,9 @@ impl Temporary {
 
     /// The spare tree, which is the spare one again if nothing comes of it.
     pub(super) fn from_spare(layout: &Layout, digest: &Digest, of: &Digest) -> Result<Self, Error> {
-        let mut taken = Self::at(layout, digest, |path| spare::take(&RealDisk, layout, of, path))?;
+        remove(&layout.extracted().join(format!("tmp-{digest}")))?;
+        let make = |path: &Path| spare::take(&RealDisk, layout, of, path);
+        let mut taken = Self::at_path(spare::taken(layout, of), make)?;
         taken.spare = Some(layout.spare(of));
         Ok(taken)
     }
@@ -110,7 +120,10 @@ impl Temporary {
         digest: &Digest,
         make: impl FnOnce(&Path) -> std::io::Result<()>,
     ) -> Result<Self, Error> {
-        let path = layout.extracted().join(format!("tmp-{digest}"));
+        Self::at_path(layout.extracted().join(format!("tmp-{digest}")), make)
+    }
+
+    fn at_path(path: PathBuf, make: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<Self, Error> {
         remove(&path)?;
         make(&path).map_err(Error::io("make", path.clone()))?;
         Ok(Self { path, installed: false, spare: None, draft: None })
@@ -175,6 +188,7 @@ impl Temporary {
         if let Some(draft) = self.draft.take() {
             self.installed = true;
             draft.freeze(&extracted.seal)?;
+            note_health(layout, digest)?;
             return Ok(launch);
         }
         let tree = layout.tree(digest);
@@ -194,8 +208,29 @@ impl Temporary {
             }
         }
         overlay::forget(layout, digest)?;
+        note_health(layout, digest)?;
         Ok(launch)
     }
+}
+
+/// A version that was damaged is whole again.
+fn note_health(layout: &Layout, digest: &Digest) -> Result<(), Error> {
+    if !health::is_damaged(&RealDisk, layout, digest) {
+        return Ok(());
+    }
+    let noted = health::note(layout, digest, Condition::Repaired, "made anew from its layers");
+    noted.map_err(Error::io("write", layout.health()))
+}
+
+/// Writes how a version is started.
+pub(super) fn write_launch(layout: &Layout, digest: &Digest, launch: &Launch) -> Result<(), Error> {
+    let path = layout.launch(digest);
+    let text = serde_json::to_vec(launch)
+        .map_err(|error| Error::io("write", path.clone())(std::io::Error::other(error)))?;
+    RealDisk
+        .create_directories(&layout.launches())
+        .and_then(|()| disk::replace_file(&RealDisk, &path, &text))
+        .map_err(Error::io("write", path))
 }
 
 /// The version that a slot's link names.

@@ -6,6 +6,7 @@ use crate::layout::Layout;
 use crate::limits::Limits;
 use crate::manifest::Platform;
 use crate::registry::Client;
+use crate::reserve;
 
 use super::content::{self, Content};
 use super::resolved::Resolved;
@@ -33,7 +34,9 @@ impl Memory {
         if !self.is_target {
             return Ok(());
         }
-        self.resolved.write(&RealDisk, layout).map_err(Error::io("write", layout.resolved()))
+        // What must not be forgotten for want of room is that there was none.
+        reserve::with_room(&RealDisk, layout, || self.resolved.write(&RealDisk, layout))
+            .map_err(Error::io("write", layout.resolved()))
     }
 }
 

@@ -21,6 +21,8 @@ mod sources;
 
 mod donor;
 
+mod budget;
+
 mod bring;
 
 mod known;
@@ -43,7 +45,10 @@ mod program;
 
 mod install;
 
+mod mend;
+
 pub use error::Error;
+pub use mend::{complete, layers_of, mend, reseal};
 pub use program::Error as ProgramError;
 
 use std::collections::BTreeMap;
@@ -140,6 +145,7 @@ pub async fn pull(
     let launch = match install::installed(layout, &version) {
         Some(launch) => launch,
         None => {
+            space::keep_reserve(layout);
             let failure = memory.resolved.failure.take();
             let had_failed = failure.is_some();
             let free = space::free(&layout.storage()).map_err(Error::io("look at", layout.storage()))?;
@@ -187,6 +193,20 @@ pub fn restore(
     let lock = Arc::new(StoreLock::take(layout, "restore", wait, |holder| {
         progress.event(Event::Waiting { holder: holder.to_owned() });
     })?);
+    restore_locked(digest, settings, layout, &lock, progress)
+}
+
+/// As [`restore`], for who holds the store's lock.
+///
+/// # Errors
+/// As [`restore`].
+pub fn restore_locked(
+    digest: &Digest,
+    settings: &RegistrySettings,
+    layout: &Layout,
+    lock: &Arc<StoreLock>,
+    progress: &Arc<dyn Progress>,
+) -> Result<(), Error> {
     let limits = Limits::default();
     let content = Content::read(layout, digest, &limits)?;
     let blobs = Blobs::new(layout);
@@ -195,7 +215,7 @@ pub fn restore(
         blobs.open_verified(&layer.descriptor.digest, layer.descriptor.size)?;
     }
     install::remove_leftovers(layout)?;
-    let job = extract::Job::new(layout, &content, &config, limits, Arc::clone(progress), lock)?;
+    let job = extract::Job::new(layout, &content, &config, limits, Arc::clone(progress), Arc::clone(lock))?;
     let ready = content.image.layers.iter().map(|layer| layer.descriptor.digest).collect();
     let method = volume::recall(&RealDisk, layout).and_then(|memory| memory.trees.method);
     let tree = install::Temporary::new(layout, digest, method)?;
@@ -215,6 +235,16 @@ pub fn launch_of(digest: &Digest, settings: &RegistrySettings, layout: &Layout) 
     let content = Content::read(layout, digest, &limits)?;
     let config = content.config(&Blobs::new(layout), &limits)?;
     Ok(program::launch(&layout.tree(digest), &config, &platform(settings)?, Path::exists)?)
+}
+
+/// Writes the launch file of a version anew.
+///
+/// The caller holds the store's lock.
+///
+/// # Errors
+/// As [`launch_of`]; of the disk.
+pub fn write_launch(digest: &Digest, settings: &RegistrySettings, layout: &Layout) -> Result<(), Error> {
+    install::write_launch(layout, digest, &launch_of(digest, settings, layout)?)
 }
 
 async fn lock(layout: &Layout, wait: Duration, progress: &Arc<dyn Progress>) -> Result<StoreLock, Error> {

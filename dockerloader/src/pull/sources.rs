@@ -1,15 +1,18 @@
 //! The trees that are there and what is known of them, read from the disk.
 
 use crate::blobs::Blobs;
+use crate::blobs::space::Need;
 use crate::digest::Digest;
 use crate::disk::{Disk as _, Kind, RealDisk};
 use crate::layout::Layout;
+use crate::limits::Limits;
 use crate::manifest::Descriptor;
 use crate::tree::{self, LayerIndex, Seal, Stamps};
 use crate::volume::overlay::{self, Growth};
 use crate::volume::{Method, spare, subvolume};
 
 use super::base::{Base, Facts, Known, LayerFacts, Plan, choose};
+use super::budget::History;
 use super::content::Content;
 
 /// A tree with its seal, and with its stamps unless nobody can have written to it.
@@ -92,7 +95,7 @@ impl Sources {
         };
         sealed.map(|Sealed { seal, stamps, .. }| {
             let frozen = stamps.is_none();
-            tree::Base { seal, stamps, frozen }
+            tree::Base { seal, stamps, frozen, scope: tree::Scope::All }
         })
     }
 
@@ -110,6 +113,20 @@ impl Sources {
             layers: layers.collect(),
         })
     }
+}
+
+/// What the blobs of a version that is there became; `None` when that can't be known.
+pub(super) fn history(layout: &Layout, version: Option<Digest>) -> Option<History> {
+    let version = version?;
+    let content = Content::read(layout, &version, &Limits::default()).ok()?;
+    let blobs = content.image.layers.iter().map(|layer| layer.descriptor.size).sum();
+    Some(History { blobs, tree: spare::size(&seal(layout, &version)?) })
+}
+
+/// What the layer with this blob becomes, if it was extracted before.
+pub(super) fn becomes(layout: &Layout, blob: &Digest) -> Option<Need> {
+    let bytes = RealDisk.read(&layout.layer_index(blob), LayerIndex::MAX_BYTES).ok()?;
+    Some(LayerIndex::parse(bytes).ok()?.size())
 }
 
 fn seal(layout: &Layout, digest: &Digest) -> Option<Seal> {

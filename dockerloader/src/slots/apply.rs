@@ -10,6 +10,7 @@ use super::state::Slots;
 use super::step::Step;
 use crate::disk::{self, Disk, Kind};
 use crate::layout::Layout;
+use crate::reserve;
 
 /// Why a decision was not carried out whole.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +55,9 @@ pub fn act(
     }
     for step in &steps {
         tracing::debug!(event = "step", "{step}");
-        apply(disk, layout, step).map_err(|source| ApplyError::Step { step: step.to_string(), source })?;
+        // Each step may be done again, also when it was done in part.
+        reserve::with_room(disk, layout, || apply(disk, layout, step))
+            .map_err(|source| ApplyError::Step { step: step.to_string(), source })?;
     }
     read(disk, layout).map_err(unreadable)
 }

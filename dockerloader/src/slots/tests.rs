@@ -334,6 +334,7 @@ fn what_was_judged_is_not_started_again_though_a_crash_came_before_it_was_replac
         kind: VerdictKind::Operator,
         reason: String::new(),
         at: 0,
+        uptime: None,
         times: 0,
         output: Vec::new(),
     });

@@ -35,6 +35,12 @@ struct Line {
     reason: Option<String>,
     error: Option<String>,
     remedy: Option<Remedy>,
+    #[serde(default)]
+    digests: Vec<Digest>,
+    #[serde(default)]
+    repairable: bool,
+    #[serde(default)]
+    runnable: bool,
 }
 
 impl Lines {
@@ -54,7 +60,7 @@ impl Lines {
             if piece.ends_with(b"\n") {
                 let line = std::mem::take(&mut self.open);
                 if let Ok(line) = serde_json::from_slice::<Line>(&line) {
-                    found_new |= line.event == "planned";
+                    found_new |= matches!(line.event.as_str(), "planned" | "damaged");
                     if line.event == "result" {
                         self.result = Some(outcome(line));
                     }
@@ -86,7 +92,7 @@ impl Lines {
     /// What the helper came to, now that it has ended; `out_of_memory` when the kernel killed something of ours meanwhile.
     pub(super) fn conclude(self, helper: Helper, exit: Exit, out_of_memory: bool) -> Outcome {
         match (self.result, helper) {
-            (Some(outcome), Helper::Check) => outcome,
+            (Some(outcome), Helper::Check | Helper::Verify(..) | Helper::VerifyAll(_)) => outcome,
             (Some(failed @ Outcome::Failed { .. }), _) => failed,
             (_, Helper::Restore(_) | Helper::CleanUp) if exit == Exit::Code(0) => Outcome::Done,
             // Killed for memory, a defect, or a disk so full that not even a line could be written.
@@ -105,6 +111,7 @@ impl Helper {
             Self::Check => "the pull",
             Self::Restore(_) => "the repair",
             Self::CleanUp => "the clean-up",
+            Self::Verify(..) | Self::VerifyAll(_) => "the look at the files",
         }
     }
 }
@@ -130,7 +137,14 @@ fn outcome(line: Line) -> Outcome {
         ("staged", Some(digest)) => Outcome::Staged(digest),
         ("up_to_date", Some(digest)) => Outcome::UpToDate(digest),
         ("skipped", Some(digest)) => Outcome::Skipped { digest, reason: line.reason.unwrap_or_default() },
-        ("restored" | "done", _) => Outcome::Done,
+        ("restored" | "done" | "intact", _) => Outcome::Done,
+        ("repaired", _) => Outcome::Repaired,
+        ("damaged", _) => Outcome::Damaged {
+            digests: line.digests,
+            repairable: line.repairable,
+            runnable: line.runnable,
+            error: line.error.unwrap_or_else(|| "it can only be repaired while it does not run".to_owned()),
+        },
         ("failed", _) => failed(line.error.unwrap_or_else(|| "it failed".to_owned())),
         (other, _) => failed(format!("it said {other:?}, which is no outcome")),
     }

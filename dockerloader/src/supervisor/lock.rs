@@ -1,11 +1,11 @@
-//! One supervisor a data directory (I7): a lock that vanishes with the process, however it dies, and the address beside it.
+//! One supervisor a data directory (I7): a lock that vanishes with the process, however it dies.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::disk::{self, Disk as _, RealDisk, replace_cache};
+use crate::disk::{self, Disk as _, RealDisk};
 use crate::layout::{Layout, Slot};
 
 /// Why the place could not be taken.
@@ -97,21 +97,11 @@ fn is_out_of_reach(error: &io::Error) -> bool {
 /// at it.
 pub(super) fn remove_unfinished(layout: &Layout) {
     let slots = [Slot::Current, Slot::Previous].map(|slot| layout.slot(slot));
-    let files = [layout.state(), layout.update_attempt(), layout.supervisor_address()];
+    let files = [layout.state(), layout.update_attempt(), layout.supervisor_address(), layout.stopped()];
     for path in slots.into_iter().chain(files) {
         // On a read-only volume it stays, and harms nobody.
         let _ = disk::remove_unfinished(&RealDisk, &path);
     }
-}
-
-/// Writes where the supervisor can be reached, for commands that are not its children. It is true as long as this process lives: no
-/// crash needs to find it.
-///
-/// # Errors
-/// Those of the disk.
-pub(super) fn publish(layout: &Layout, control: &str) -> io::Result<()> {
-    let address = serde_json::json!({ "pid": std::process::id(), "control": control });
-    replace_cache(&RealDisk, &layout.supervisor_address(), address.to_string().as_bytes())
 }
 
 #[cfg(test)]

@@ -5,14 +5,18 @@ mod helper;
 mod request;
 mod running;
 mod stopping;
+mod verify;
 mod view;
 
+use self::verify::Why;
 use super::exit::{self, Exit};
+use super::session::Doubts;
 use crate::config::{OnTrialFailure, Poll};
 use crate::control::Reply;
 use crate::digest::Digest;
 use crate::remedy::Remedy;
 use crate::slots::{ApplyError, Event, Named, NextRun, Slots, next_run};
+use crate::tree::Depth;
 
 /// Milliseconds of monotonic time since the supervisor's start.
 pub(super) type Millis = u64;
@@ -24,6 +28,8 @@ pub(super) type Token = u64;
 const CHECK_BEFORE_START: Millis = 15_000;
 /// The same once something newer was found and is being pulled.
 const PULL_BEFORE_START: Millis = 600_000;
+/// How long a look at a version's files may hold up its start; a repair that has begun gets [`PULL_BEFORE_START`].
+const VERIFY_BEFORE_START: Millis = 60_000;
 /// The first pause after an exit 42 with nothing staged, doubled each time.
 const FIRST_PAUSE: Millis = 1_000;
 /// The longest pause before an application or an install is tried again.
@@ -43,6 +49,10 @@ pub(super) struct Config {
     pub(super) poll: Poll,
     pub(super) on_trial_failure: OnTrialFailure,
     pub(super) has_target: bool,
+    /// What is looked at before it is started.
+    pub(super) doubts: Doubts,
+    /// How closely everything is looked at once something runs.
+    pub(super) look_after_start: Option<Depth>,
 }
 
 /// What happened.
@@ -70,7 +80,7 @@ pub(super) enum Input {
     RollBack(Token),
     /// Forget a verdict.
     Forget(Digest, Token),
-    /// The helper found something newer and pulls it.
+    /// The helper found something newer and pulls it, or found damage and repairs it.
     FoundNew,
     /// The helper ended.
     HelperDone(Outcome),
@@ -89,8 +99,21 @@ pub(super) enum Outcome {
         error: String,
         remedy: Remedy,
     },
-    /// A restore or a clean-up is done.
+    /// A restore or a clean-up is done; or all that was looked at is whole.
     Done,
+    /// Damage was found and repaired.
+    Repaired,
+    /// Damage was found, and is there still.
+    Damaged {
+        /// The versions whose trees are damaged.
+        digests: Vec<Digest>,
+        /// Only that they run keeps them from being repaired.
+        repairable: bool,
+        /// What is executed is whole.
+        runnable: bool,
+        /// What keeps it from being repaired.
+        error: String,
+    },
 }
 
 /// A child process of the same binary.
@@ -102,6 +125,10 @@ pub(super) enum Helper {
     Restore(Digest),
     /// Remove what nothing names.
     CleanUp,
+    /// Look at a version that does not run, and repair it from what is on disk.
+    Verify(Digest, Depth),
+    /// Look at all versions, and repair those that do not run, if need be from the registry.
+    VerifyAll(Depth),
 }
 
 /// What is to be done, in this order.
@@ -123,6 +150,8 @@ pub(super) enum Action {
     StopHelper,
     /// Answer a request.
     Reply(Token, Reply),
+    /// Remember that all versions in the slots are whole.
+    Settled,
     /// End with this code.
     Leave(i32),
 }
@@ -156,6 +185,8 @@ pub(super) struct Run {
     pub(super) probation_ends: Option<Millis>,
     /// Whether it asked for updates itself.
     asked: bool,
+    /// It said that it is ready, and the disk refused to have that written down.
+    is_commit_refused: bool,
     /// Period and next deadline of the watchdog.
     watchdog: Option<(Millis, Millis)>,
 }
@@ -173,6 +204,8 @@ enum Then {
     Hung,
     /// A person wants the previous version.
     RollBack,
+    /// Its files are to be repaired.
+    Mend,
     /// The main process ended by itself.
     Ended,
 }
@@ -190,6 +223,12 @@ enum Phase {
         digest: Digest,
         /// What kept it from being started.
         cause: Exit,
+    },
+    /// The helper looks at the files of a version that is to be started.
+    Verifying {
+        digest: Digest,
+        until: Millis,
+        why: Why,
     },
     /// The version crashed before: the helper looks for a fix before it is started again.
     LookingFirst {
@@ -233,12 +272,22 @@ pub(super) struct Machine {
     starts: u64,
     /// A signal said to leave, whatever was going on.
     leaving: bool,
+    doubts: Doubts,
+    /// Everything is to be looked at, when nothing else is to be done.
+    look_wanted: Option<Depth>,
+    /// The same, as soon as the registry answers.
+    look_again: Option<Depth>,
+    suspect: Option<(Digest, String)>,
 }
 
 impl Machine {
     /// A supervisor that has not begun. `jitter` is in thousandths, 900..=1100.
     pub(super) fn new(config: Config, jitter: u64) -> Self {
         Self {
+            doubts: config.doubts.clone(),
+            look_wanted: config.look_after_start,
+            look_again: None,
+            suspect: None,
             config,
             phase: Phase::Begin,
             helper: None,
@@ -285,6 +334,7 @@ impl Machine {
             Phase::Begin
             | Phase::Installing { .. }
             | Phase::Restoring { .. }
+            | Phase::Verifying { .. }
             | Phase::LookingFirst { .. }
             | Phase::BackOff { .. }
             | Phase::Left => None,
@@ -311,7 +361,9 @@ impl Machine {
         let of_phase = match &self.phase {
             Phase::Begin | Phase::Restoring { .. } | Phase::Left => None,
             Phase::Installing { retry_at } => *retry_at,
-            Phase::LookingFirst { until, .. } | Phase::BackOff { until } => Some(*until),
+            Phase::LookingFirst { until, .. } | Phase::Verifying { until, .. } | Phase::BackOff { until } => {
+                Some(*until)
+            }
             Phase::Running(run) => {
                 let watchdog = run.watchdog.map(|(_, deadline)| deadline);
                 [run.trial_ends, run.probation_ends, watchdog].into_iter().flatten().min()
@@ -323,7 +375,8 @@ impl Machine {
 
     /// When the supervisor itself looks at the registry.
     fn next_check(&self) -> Option<Millis> {
-        if !self.config.has_target || self.config.poll == Poll::Never || self.helper.is_some() {
+        let is_busy = self.helper.is_some_and(|helper| !matches!(helper, Helper::VerifyAll(_)));
+        if !self.config.has_target || self.config.poll == Poll::Never || is_busy {
             return None;
         }
         let interval = self.config.update_interval.saturating_mul(self.jitter) / 1000;
@@ -428,6 +481,12 @@ impl Machine {
         actions: &mut Vec<Action>,
     ) {
         let digest = version.digest;
+        // It may be about to change the tree of this very version, which was idle when it began.
+        self.put_look_off(actions);
+        if let Some(depth) = self.doubts.about(&digest) {
+            self.verify_first(now, digest, depth, Why::Doubt, actions);
+            return;
+        }
         if let Err(why) = ground.prepare(&digest)
             && self.restored != Some(digest)
         {
@@ -445,6 +504,7 @@ impl Machine {
             since: now,
             probation_ends: on_probation.then(|| now.saturating_add(self.config.probation)),
             asked: false,
+            is_commit_refused: false,
             watchdog: None,
         });
         // A run that has just begun gets its interval before anybody else looks.

@@ -23,6 +23,8 @@ mod run;
 
 mod server;
 
+mod session;
+
 mod signals;
 
 mod start;

@@ -21,15 +21,20 @@ use super::children::{Children, end_all};
 use super::exit;
 use super::ground::Ground;
 use super::helper::Lines;
-use super::lock::{LockError, Locked, publish, remove_unfinished, take_place};
+use super::lock::{LockError, Locked, remove_unfinished, take_place};
 use super::machine::{self, Action, Helper, Input, Machine, Millis};
 use super::relay::Stream;
 use super::server::Server;
+use super::session::{self, Doubts, Ended, Farewell, Session};
 use super::signals::{self, Course};
 use crate::clock::{self, Instant};
 use crate::config::{Environment, Settings};
 use crate::defect;
+use crate::disk::RealDisk;
 use crate::layout::Layout;
+use crate::slots;
+use crate::status::Condition;
+use crate::tree::Depth;
 
 /// Runs the supervisor until it is told to leave, and returns its exit code.
 pub fn run(settings: &Settings, environment: &Environment) -> i32 {
@@ -81,6 +86,7 @@ struct Supervisor<'a> {
     helper: Option<HelperPipe>,
     generation: String,
     leave: Option<i32>,
+    session: Session,
     /// Whether commands find this supervisor.
     is_published: bool,
 }
@@ -121,6 +127,7 @@ impl<'a> Supervisor<'a> {
         let timer =
             TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
         let server = Server::bind(&random_name())?;
+        let (session, doubts, look_after_start) = begin_session(&layout, server.control_address());
         let milliseconds = |duration: Duration| Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX);
         let config = machine::Config {
             trial_timeout: milliseconds(settings.trial_timeout),
@@ -130,6 +137,8 @@ impl<'a> Supervisor<'a> {
             poll: settings.poll,
             on_trial_failure: settings.on_trial_failure,
             has_target: settings.target.is_some(),
+            doubts,
+            look_after_start,
         };
         let jitter = (RandomState::new().build_hasher().finish() % 201).saturating_add(900);
         let mut supervisor = Self {
@@ -155,6 +164,7 @@ impl<'a> Supervisor<'a> {
             helper: None,
             generation: String::new(),
             leave: None,
+            session,
             is_published: false,
         };
         if let Err(error) = supervisor.publish() {
@@ -167,7 +177,7 @@ impl<'a> Supervisor<'a> {
     }
 
     fn publish(&mut self) -> io::Result<()> {
-        publish(&self.ground.layout, &self.server.control_address())?;
+        session::publish(&self.ground.layout, &self.session)?;
         self.is_published = true;
         Ok(())
     }
@@ -312,7 +322,16 @@ impl<'a> Supervisor<'a> {
                 self.helper = None;
             }
             Action::Reply(token, reply) => self.server.reply(token, &reply),
-            Action::Leave(code) => self.leave = Some(code),
+            Action::Settled => {
+                let named = slots::read(&RealDisk, &self.ground.layout).map(|slots| slots.named());
+                self.session.settled = named.unwrap_or_default();
+                self.is_published = self.publish().is_ok();
+            }
+            Action::Leave(code) => {
+                let suspect = self.machine.suspect().cloned();
+                session::say_farewell(&self.ground.layout, &Farewell::new(suspect));
+                self.leave = Some(code);
+            }
         }
     }
 
@@ -331,6 +350,46 @@ impl<'a> Supervisor<'a> {
         }
         Ok(())
     }
+}
+
+/// Finds out how the last supervisor ended, and says that this one has begun: what is to be doubted, and how closely everything is to be
+/// looked at once something runs.
+fn begin_session(layout: &Layout, control: String) -> (Session, Doubts, Option<Depth>) {
+    let boot = session::boot();
+    let before = session::read_session(&RealDisk, layout);
+    let ended = session::judge(before.as_ref(), session::read_farewell(&RealDisk, layout), &boot);
+    let named = slots::read(&RealDisk, layout).map(|slots| slots.named()).unwrap_or_default();
+    let settled = session::settled(&ended, before.as_ref(), &named);
+    let mut doubts = Doubts { settled: settled.clone(), ..Doubts::default() };
+    for health in crate::health::read(&RealDisk, layout) {
+        if health.condition == Condition::Damaged {
+            doubts.suspect(health.digest);
+        }
+    }
+    let look_after_start = match &ended {
+        Ended::Never | Ended::Orderly => None,
+        Ended::Suspicious { version, reason } => {
+            tracing::warn!(event = "suspect", digest = %version, "the last run {reason}: looking at its files before it starts");
+            doubts.suspect(*version);
+            None
+        }
+        Ended::Killed => {
+            tracing::warn!(event = "unclean_stop", power = false, "the last supervisor was killed");
+            Some(Depth::Quick)
+        }
+        Ended::PowerLoss => {
+            tracing::warn!(
+                event = "unclean_stop",
+                power = true,
+                "the machine stopped without a word, as by a loss of power: looking at what is to be started first"
+            );
+            doubts.all = true;
+            Some(Depth::Full)
+        }
+    };
+    let session = Session { pid: std::process::id(), control, boot, settled };
+    session::forget_farewell(layout);
+    (session, doubts, look_after_start.filter(|_| !named.is_empty()))
 }
 
 /// 128 random bits in hexadecimal: the standard library's own seed comes from the kernel.

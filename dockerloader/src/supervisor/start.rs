@@ -18,6 +18,7 @@ use super::machine::Helper;
 use super::sys::{Image, prepare};
 use crate::control::{CONTROL_VARIABLE, GENERATION_VARIABLE, TRIAL_VARIABLE};
 use crate::launch::Launch;
+use crate::tree::Depth;
 
 /// Where the image's root is, for the application.
 const IMAGE_ROOT_VARIABLE: &str = "DOCKERLOADER_IMAGE_ROOT";
@@ -156,6 +157,14 @@ pub(super) fn helper(helper: Helper, binary: &Path, own_mask: SigSet, stdout: Ow
         // A registry that does not answer must not keep the previous version waiting.
         Helper::Restore(digest) => command.args(["restore", "--offline", "--json", &digest.to_string()]),
         Helper::CleanUp => command.args(["gc", "--json"]),
+        Helper::Verify(digest, depth) => {
+            command.args(["verify", "--repair", "--offline", "--supervised", "start", "--json"]);
+            command.args((depth == Depth::Full).then_some("--full")).arg(digest.to_string())
+        }
+        Helper::VerifyAll(depth) => {
+            command.args(["verify", "--repair", "--supervised", "background", "--json"]);
+            command.args((depth == Depth::Full).then_some("--full"))
+        }
     };
     command.stdin(Stdio::null()).stdout(Stdio::from(stdout)).process_group(0);
     prepare(&mut command, own_mask, None, None);

@@ -1,5 +1,6 @@
 //! The tree that an update goes on from: what it was, and where it no longer is.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -22,13 +23,36 @@ pub struct Base {
     pub stamps: Option<Stamps>,
     /// Nobody can have written to it: it is not looked at at all.
     pub frozen: bool,
+    /// What of it is put right.
+    pub scope: Scope,
+}
+
+/// Where a base is not what its seal says: what is done about it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// All is put right, and what the seal does not have goes.
+    #[default]
+    All,
+    /// These paths are put right. All else is left as it is, whatever became of it: for the repair of a version with data of its
+    /// workload in it.
+    Only(Arc<BTreeSet<Vec<u8>>>),
+}
+
+impl Scope {
+    /// Leaves out what is none of the update's business.
+    fn narrow(&self, facts: &Facts, survey: &mut Survey) {
+        if let Self::Only(paths) = self {
+            survey.deviations.retain(|&record, _| paths.contains(facts.path(record)));
+            survey.extras.clear();
+        }
+    }
 }
 
 impl Base {
     /// An empty directory.
     pub fn empty() -> Self {
         let seal = Seal::new(&Index::new(&Limits::default()));
-        Self { seal, stamps: None, frozen: false }
+        Self { seal, stamps: None, frozen: false, scope: Scope::All }
     }
 }
 
@@ -58,11 +82,21 @@ pub(super) struct KnownFile {
 
 impl Surveyed {
     /// Begins to look at the base in `root`, without the name `ignored` in it.
-    pub(super) fn new(root: PathBuf, facts: Arc<Facts>, frozen: bool, ignored: Vec<u8>) -> Self {
+    pub(super) fn new(
+        root: PathBuf,
+        facts: Arc<Facts>,
+        frozen: bool,
+        scope: Scope,
+        ignored: Vec<u8>,
+    ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let look = {
             let (facts, stop) = (Arc::clone(&facts), Arc::clone(&stop));
-            move || survey(&root, &facts, Look::Closer, &ignored, &stop)
+            move || {
+                let mut found = survey(&root, &facts, Look::Closer, &ignored, &stop);
+                scope.narrow(&facts, &mut found);
+                found
+            }
         };
         let (known, mut thread) = (OnceLock::new(), None);
         if frozen {

@@ -17,6 +17,7 @@
 
 use std::borrow::Cow;
 
+use crate::blobs::space::Need;
 use crate::digest::Digest;
 
 use super::encoding::{self, Decoder, Encoder, Flaw};
@@ -24,6 +25,8 @@ use super::entry::{Attributes, Xattr};
 use super::extractor;
 use super::warning::{Warning, WarningKind};
 
+/// Bytes that a directory takes at least, and the last part of a file at most.
+const BLOCK: u64 = 4096;
 const MAGIC: &[u8; 19] = b"dockerloader-layer\n";
 const VERSION: u32 = 1;
 
@@ -167,6 +170,33 @@ impl LayerIndex {
     /// Entries of the layer.
     pub fn len(&self) -> u64 {
         encoding::parts(&self.bytes, MAGIC.len()).map_or(0, |(count, _)| count)
+    }
+
+    /// What its files and folders take on the disk, at least.
+    pub fn size(&self) -> Need {
+        let mut need = Need::default();
+        let mut records = self.records();
+        while let Some(record) = records.next() {
+            match record.kind {
+                RecordKind::File { size, .. } => {
+                    need.bytes = need.bytes.saturating_add(size.next_multiple_of(BLOCK));
+                    need.files += 1;
+                }
+                RecordKind::Directory => {
+                    need.bytes = need.bytes.saturating_add(BLOCK);
+                    need.files += 1;
+                }
+                RecordKind::Symlink { .. }
+                | RecordKind::CharDevice { .. }
+                | RecordKind::BlockDevice { .. }
+                | RecordKind::Fifo => need.files += 1,
+                RecordKind::Hardlink { .. }
+                | RecordKind::Whiteout
+                | RecordKind::Opaque
+                | RecordKind::Nothing => {}
+            }
+        }
+        need
     }
 
     /// Whether the layer has no entries.

@@ -84,15 +84,21 @@ mod update;
 
 mod verify;
 
+mod cause;
+
+mod examine;
+
 mod error;
 
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 
-pub use self::base::Base;
+pub use self::base::{Base, Scope};
+pub use self::cause::Cause;
 pub use self::contents::{Contents, NoContents};
 pub use self::entry::{Attributes, Entry, Kind, Skip, Xattr};
 pub use self::error::Error;
+pub use self::examine::{Difference, examine, examine_stacked};
 pub use self::extraction::{Extracted, Extraction, Work};
 pub use self::layer_index::{LayerIndex, LayerIndexError};
 pub use self::path::RelativePath;
@@ -100,6 +106,7 @@ pub use self::pax::Timestamp;
 pub use self::refusal::{Refusal, Rule};
 pub use self::seal::{RecordKind, Seal, SealError};
 pub use self::sparse::Segment;
+pub use self::staging::is_staging;
 pub use self::stamps::{Stamps, StampsError};
 pub use self::update::Update;
 pub use self::verify::{Depth, Finding, Problem, verify, verify_stamps};

@@ -15,6 +15,11 @@ use super::write;
 /// How the directory begins to be called.
 const NAME: &str = ".dockerloader-new";
 
+/// Whether a name in the root of a tree is that of what an update makes things in: one that was cut off leaves it.
+pub fn is_staging(name: &[u8]) -> bool {
+    name.starts_with(NAME.as_bytes())
+}
+
 /// Names that are tried.
 const TRIES: u32 = 1000;
 

@@ -51,11 +51,11 @@ impl<P: FnMut(u64)> Update<P> {
             path: root.display().to_string(),
             source: errno.into(),
         })?;
-        let Base { seal, stamps, frozen } = base;
+        let Base { seal, stamps, frozen, scope } = base;
         let facts = Facts::new(&seal, stamps).ok_or_else(|| failed("read the seal of", b"", LARGE))?;
         let staging = Staging::new(fd, |name| facts.children(0).any(|child| facts.name(child) == name))?;
         let ignored = staging.name().to_vec();
-        let base = Surveyed::new(root.to_owned(), Arc::new(facts), frozen, ignored);
+        let base = Surveyed::new(root.to_owned(), Arc::new(facts), frozen, scope, ignored);
         let stager = Stager::new(staging, base);
         Ok(Self { root: root.to_owned(), assembly: Assembly::new(limits), stager, progress })
     }

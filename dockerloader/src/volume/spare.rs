@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::blobs::space::{self, Free, Need};
 use crate::digest::Digest;
@@ -45,6 +45,38 @@ pub fn keep(disk: &(impl Disk + ?Sized), layout: &Layout, digest: &Digest) -> io
 /// Of the rename or of the directory's sync.
 pub fn take(disk: &(impl Disk + ?Sized), layout: &Layout, digest: &Digest, to: &Path) -> io::Result<()> {
     disk::rename_synced(disk, &layout.spare(digest), to)
+}
+
+/// Before the digest in the name of a spare tree that is being changed into another one.
+const TAKEN: &str = "tmp-spare-";
+
+/// Where the spare tree of a version is while it is changed into another one. The name says what it was, so that a pull that is killed
+/// does not lose it.
+pub fn taken(layout: &Layout, of: &Digest) -> PathBuf {
+    layout.extracted().join(format!("{TAKEN}{of}"))
+}
+
+/// Makes a spare tree that a killed pull had begun to change the spare one again, unless there is another. Whatever was done to it,
+/// its stamps tell what it still has. The caller holds the store's lock.
+///
+/// # Errors
+/// Of the first operation that failed.
+pub fn recover(disk: &(impl Disk + ?Sized), layout: &Layout) -> io::Result<()> {
+    let names = match disk.list(&layout.extracted()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        names => names?,
+    };
+    let taken = names.iter().filter_map(|name| name.to_str()?.strip_prefix(TAKEN)?.parse::<Digest>().ok());
+    for of in taken {
+        let (from, to) = (self::taken(layout, &of), layout.spare(&of));
+        let is_whole = disk.kind(&from)? == Some(Kind::Directory)
+            && disk.kind(&layout.seal(&of))? == Some(Kind::File)
+            && disk.kind(&layout.stamps(&of))? == Some(Kind::File);
+        if is_whole && list(disk, layout)?.is_empty() {
+            disk::rename_synced(disk, &from, &to)?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes all spare trees, to give back their room. Whether there was one.

@@ -109,6 +109,6 @@ fn what_was_frozen_for_nothing_gives_its_room_back() {
     let draft = overlay::whole(&stage.layout, &digest('b')).unwrap();
     let seal = crate::stage::extract(&draft.path(), &[&layer]);
     fs::write(stage.layout.tree(&digest('b')), "in the way").unwrap();
-    let frozen = draft.freeze(&seal).map(|()| ());
+    let frozen = draft.freeze(&seal);
     assert_eq!(stage.list(&stage.layout.frozen()).len(), before.len() + 1, "{frozen:?}");
 }

@@ -18,6 +18,8 @@ mod directories;
 
 mod damage;
 
+mod healing;
+
 mod disks;
 
 mod mounts;

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use dockerloader::limits::Limits;
 use dockerloader::tree::{
-    Base, Contents, Depth, Extracted, LayerIndex, NoContents, Seal, Stamps, Update, verify, verify_stamps,
+    Base, Contents, Depth, Extracted, LayerIndex, NoContents, Scope, Seal, Stamps, Update, verify,
+    verify_stamps,
 };
 
 use crate::image;
@@ -50,7 +51,7 @@ fn update(
 fn stored(seal: &Seal, stamps: &Stamps) -> Base {
     let seal = Seal::parse(seal.as_bytes().to_vec()).unwrap();
     let stamps = Stamps::parse(stamps.as_bytes().to_vec(), &seal).unwrap();
-    Base { seal, stamps: Some(stamps), frozen: false }
+    Base { seal, stamps: Some(stamps), frozen: false, scope: Scope::All }
 }
 
 /// The seal in words, for a comparison that can be read.

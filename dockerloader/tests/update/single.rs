@@ -8,14 +8,20 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use dockerloader::limits::Limits;
 use dockerloader::tree::{
-    Base, Contents, Depth, Error, Extracted, LayerIndex, NoContents, Problem, Update, verify, verify_stamps,
+    Base, Contents, Depth, Error, Extracted, LayerIndex, NoContents, Problem, Scope, Update, verify,
+    verify_stamps,
 };
 
 use crate::trees::{Ground, Tree, extract};
 use fixtures::archive::Archive as Layer;
 
 fn base(extracted: &Extracted) -> Base {
-    Base { seal: extracted.seal.clone(), stamps: Some(extracted.stamps.clone()), frozen: false }
+    Base {
+        seal: extracted.seal.clone(),
+        stamps: Some(extracted.stamps.clone()),
+        frozen: false,
+        scope: Scope::All,
+    }
 }
 
 /// Reads all layers.

@@ -43,6 +43,34 @@ fn one_is_kept_and_takes_part_in_nothing() {
 }
 
 #[test]
+fn one_that_a_killed_pull_had_begun_to_change_is_used_again() {
+    let Some(volume) = Volume::new(EXT4) else { return };
+    let scene = with_spare(&volume);
+    let first = images::image(1, 1);
+    let (spare, taken) = (scene.layout.spare(&digest(&first.digest)), format!("tmp-spare-{}", first.digest));
+    let taken = scene.layout.extracted().join(taken);
+    // As it is when the process dies: some files are new ones, some are gone, and what is made lies in the root.
+    let kill = || {
+        fs::rename(&spare, &taken).unwrap();
+        fs::remove_file(taken.join("lib/4/4")).unwrap();
+        fs::create_dir_all(taken.join(".dockerloader-new-0")).unwrap();
+        fs::write(taken.join(".dockerloader-new-0/7"), b"half").unwrap();
+    };
+    kill();
+    assert_eq!(scene.collect().deleted, [], "a clean-up keeps it");
+    assert_eq!(scene.others(), [format!("spare-{}", first.digest)]);
+    kill_again(&spare, &taken);
+    let image = images::image(1, 4);
+    assert_eq!(scene.update(&image).base, Origin::Spare);
+    scene.assert_as_extracted(&image);
+}
+
+fn kill_again(spare: &std::path::Path, taken: &std::path::Path) {
+    fs::rename(spare, taken).unwrap();
+    fs::write(taken.join("lib/5/5"), b"half").unwrap();
+}
+
+#[test]
 fn whatever_was_done_to_it_is_put_right() {
     let Some(volume) = Volume::new(EXT4) else { return };
     let scene = with_spare(&volume);

@@ -4,11 +4,11 @@ use std::process::Command;
 
 use fixtures::image::{BuiltImage, Compression, Image, Layer, noise};
 use fixtures::registry::Registry;
+use tests::group::Group;
 use tests::programs::{built, skip};
 use tests::supervised::Stage;
 
 use crate::pulls::{ALLOWED, assert_within, kilobytes, watch};
-use tests::group::Group;
 
 const FILES: u64 = 60_000;
 

@@ -24,7 +24,7 @@ pub(super) struct Bounds {
 /// The choices, each once, the one without a crash's damage first.
 pub(super) fn choices(units: &[Unit], bounds: Bounds, seed: u64) -> Vec<Choice> {
     let mut random = Random(seed | 1);
-    let whole: Choice = units.iter().map(|unit| last(unit)).collect();
+    let whole: Choice = units.iter().map(last).collect();
     let lost: Choice = vec![0; units.len()];
     let of = |wanted: fn(&Class) -> bool| -> Vec<usize> {
         (0..units.len()).filter(|index| wanted(&units[*index].class)).collect()

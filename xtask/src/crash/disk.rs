@@ -163,10 +163,6 @@ impl Disk {
         self.bodies.len() - 1
     }
 
-    pub(super) fn inodes(&self) -> usize {
-        self.bodies.len()
-    }
-
     pub(super) fn attributes(&self, inode: Inode) -> &Arc<Attributes> {
         &self.bodies[inode].attributes
     }

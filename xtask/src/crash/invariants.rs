@@ -85,7 +85,7 @@ fn i3(view: &View<'_>, known: &Known<'_>, _: &Facts) -> Option<String> {
     let is_concluded = view.remembered("/trial").is_null() && on_probation.is_some();
     if is_concluded
         && view.version(Slot::Current) == on_probation
-        && !view.version(Slot::Previous).is_some_and(|way_back| Some(way_back) != on_probation)
+        && view.version(Slot::Previous).is_none_or(|way_back| Some(way_back) == on_probation)
     {
         return Some("the version on probation has no way back".into());
     }

@@ -124,6 +124,9 @@ pub(super) struct Supervisor {
     ended: Option<ExitStatus>,
 }
 
+/// The versions that were begun, in order, and whether on trial.
+pub(super) type Begun = Vec<(usize, bool)>;
+
 /// What the application said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Said {
@@ -156,7 +159,7 @@ impl Supervisor {
 
     /// Reads on until the application says that it is up: the version, and those that were begun before, with whether on trial.
     /// `None` when the supervisor ended instead.
-    pub(super) fn until_up(&mut self) -> Result<(Option<usize>, Vec<(usize, bool)>)> {
+    pub(super) fn until_up(&mut self) -> Result<(Option<usize>, Begun)> {
         let (deadline, mut begun) = (Instant::now() + LIMIT, Vec::new());
         while let Some(line) = self.line(deadline)? {
             match said(&line) {

@@ -32,6 +32,9 @@ pub(super) struct Ground<'g> {
 /// What is wrong with a recovery: the invariant, and how.
 pub(super) type Violation = (&'static str, String);
 
+/// The version that ran, and those that were tried.
+type Started = (Option<usize>, Vec<usize>);
+
 /// How far a recovery is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Depth {
@@ -101,7 +104,7 @@ impl Ground<'_> {
         before: &View<'_>,
         known: &Known<'_>,
         loader: &Loader<'_>,
-    ) -> Result<std::result::Result<(Option<usize>, Vec<usize>), Violation>> {
+    ) -> Result<std::result::Result<Started, Violation>> {
         let (up, begun) = supervisor.until_up()?;
         let tried: Vec<usize> =
             begun.iter().filter(|(_, on_trial)| *on_trial).map(|(version, _)| *version).collect();

@@ -40,6 +40,8 @@ pub(super) struct Report {
     pub(super) episodes: Vec<Counts>,
     /// For each kind of sync: the invariants that need it, in how many places.
     pub(super) syncs: BTreeMap<String, BTreeMap<&'static str, usize>>,
+    /// The harmless kinds of mutants that there were, with the reason, and how many.
+    pub(super) listed: BTreeMap<(&'static str, &'static str), usize>,
     pub(super) bad: Vec<String>,
     pub(super) seconds: f64,
 }

@@ -321,7 +321,7 @@ impl Run<'_> {
                 Mutation::Without(_) => (commuting::SYNCS, "without"),
                 Mutation::Swapped(..) => (commuting::SWAPS, "swapped"),
             };
-            let listed = commuting::row(rows, &mutant.label).is_some();
+            let row = commuting::row(rows, &mutant.label);
             match &mutant.fate {
                 Fate::Caught(invariant, _) => {
                     counts.mutants.caught += 1;
@@ -331,16 +331,18 @@ impl Run<'_> {
                     counts.mutants.same += 1;
                     self.note_sync(mutant, "covered");
                 }
-                Fate::Harmless if listed => {
-                    counts.mutants.listed += 1;
-                    self.note_sync(mutant, "listed");
-                }
-                Fate::Harmless => {
-                    counts.mutants.unknown += 1;
-                    self.report
-                        .bad
-                        .push(format!("{}: a mutant survived: {kind} `{}`", study.name, mutant.label));
-                }
+                Fate::Harmless => match row {
+                    Some(row) => {
+                        counts.mutants.listed += 1;
+                        *self.report.listed.entry((row.pattern, row.reason)).or_default() += 1;
+                        self.note_sync(mutant, "listed");
+                    }
+                    None => {
+                        counts.mutants.unknown += 1;
+                        let label = &mutant.label;
+                        self.report.bad.push(format!("{}: a mutant survived: {kind} `{label}`", study.name));
+                    }
+                },
             }
         }
         if !self.arguments.quick {
@@ -402,6 +404,10 @@ fn conclude(report: &Report, arguments: &Arguments) -> Result<ExitCode> {
     for (label, by) in &report.syncs {
         let by: Vec<String> = by.iter().map(|(invariant, count)| format!("{invariant} x {count}")).collect();
         println!("  {:<22} {label}", by.join(", "));
+    }
+    println!("\nmutants that do no harm, and why:");
+    for ((pattern, reason), count) in &report.listed {
+        println!("  {count:>3} x {pattern}: {reason}");
     }
     for bad in report.bad.iter().filter(|bad| bad.contains("mutant")) {
         println!("BAD {bad}");

@@ -33,7 +33,7 @@ pub(super) fn parse(log: &str) -> Result<Vec<Call>, String> {
     for line in log.lines() {
         let unreadable = || format!("strace wrote a line that can't be read: {}", shortened(line));
         let (thread, rest) = line.split_once(' ').ok_or_else(unreadable)?;
-        if rest.contains(" +++ ") || rest.contains(" --- ") {
+        if rest.contains("+++ ") || rest.contains("--- ") {
             continue;
         }
         if let Some(first) = line.strip_suffix(UNFINISHED) {

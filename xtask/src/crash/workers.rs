@@ -97,7 +97,7 @@ pub(super) fn each(
 
 /// For whoever waits.
 fn tell(what: &str, number: usize, count: usize) {
-    if number % 50 == 0 && std::io::stderr().is_terminal() {
+    if number.is_multiple_of(50) && std::io::stderr().is_terminal() {
         eprint!("\r\x1b[K  {what}: {number} of {count}");
         let _ = std::io::stderr().flush();
     }

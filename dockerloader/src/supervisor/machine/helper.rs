@@ -1,8 +1,8 @@
 //! Helpers: when one is started, and what its outcome leads to.
 
 use super::{
-    Action, Event, Ground, Helper, Machine, Millis, NextRun, Outcome, PULL_BEFORE_START, Phase, Then, exit,
-    next_run,
+    Action, Event, Exit, Ground, Helper, Machine, Millis, NextRun, Outcome, PULL_BEFORE_START, Phase, Then,
+    exit, next_run,
 };
 use crate::control::Reply;
 use crate::slots::VerdictKind;
@@ -19,8 +19,20 @@ impl Machine {
         actions.push(Action::StartHelper(helper));
     }
 
+    /// A look at everything gives way, and begins anew after that.
+    pub(super) fn put_look_off(&mut self, actions: &mut Vec<Action>) {
+        if let Some(Helper::VerifyAll(depth)) = self.helper {
+            self.helper = None;
+            self.look_wanted = Some(depth);
+            actions.push(Action::StopHelper);
+        }
+    }
+
     /// Starts what is wanted, one at a time; a look at the registry before a clean-up.
     pub(super) fn start_helpers(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        if self.check_wanted || self.clean_up_wanted || !self.waiting.is_empty() {
+            self.put_look_off(actions);
+        }
         if self.helper.is_some() || matches!(self.phase, Phase::Left | Phase::Stopping { .. }) {
             return;
         }
@@ -31,6 +43,11 @@ impl Machine {
         } else if self.clean_up_wanted {
             self.clean_up_wanted = false;
             Helper::CleanUp
+        } else if let Some(depth) = self.look_wanted
+            && matches!(&self.phase, Phase::Running(run) if run.trial_ends.is_none())
+        {
+            self.look_wanted = None;
+            Helper::VerifyAll(depth)
         } else {
             return;
         };
@@ -39,7 +56,7 @@ impl Machine {
     }
 
     pub(super) fn found_new(&mut self, now: Millis) {
-        if let Phase::LookingFirst { until, .. } = &mut self.phase {
+        if let Phase::LookingFirst { until, .. } | Phase::Verifying { until, .. } = &mut self.phase {
             *until = now.saturating_add(PULL_BEFORE_START);
         }
     }
@@ -54,6 +71,8 @@ impl Machine {
         match self.helper.take() {
             Some(Helper::Check) => self.checked(now, &outcome, ground, actions),
             Some(Helper::Restore(digest)) => self.restore_done(now, digest, &outcome, ground, actions),
+            Some(Helper::Verify(digest, _)) => self.verified(now, digest, outcome, ground, actions),
+            Some(Helper::VerifyAll(depth)) => self.looked(now, depth, outcome, actions),
             Some(Helper::CleanUp) => {
                 if let Outcome::Failed { error, .. } = outcome {
                     tracing::warn!(event = "clean_up_failed", "{error}");
@@ -72,6 +91,9 @@ impl Machine {
     ) {
         self.last_look = now;
         self.remember_check(outcome, ground);
+        if !matches!(outcome, Outcome::Failed { .. }) && self.look_again.is_some() {
+            self.look_wanted = self.look_again.take();
+        }
         let asked = !self.waiting.is_empty();
         for token in self.waiting.drain(..) {
             actions.push(Action::Reply(token, reply(outcome)));
@@ -110,9 +132,13 @@ impl Machine {
                     self.start(now, version, false, &slots, ground, actions);
                 }
             }
+            // A trial that can't be written down is none: then the pause goes on, and the next one is longer.
             Phase::BackOff { .. } if staged => {
-                self.pauses = 0;
-                self.choose(now, false, ground, actions);
+                let (slots, next) = Self::settle(ground);
+                if let NextRun::Trial(version) = next {
+                    self.pauses = 0;
+                    self.start(now, version, true, &slots, ground, actions);
+                }
             }
             // The application did not ask, so it will not exit by itself.
             Phase::Running(run) if staged && !asked && run.trial_ends.is_none() => {
@@ -163,8 +189,21 @@ impl Machine {
         }
         let (_, why) = describe(outcome);
         tracing::error!(event = "restore_failed", %digest, "could not rebuild the tree: {why}");
-        let event =
-            Event::Unstartable { reason: format!("its tree is damaged and could not be rebuilt: {why}") };
+        let reason = format!("its tree is damaged and could not be rebuilt: {why}");
+        self.unstartable(now, digest, cause, &reason, ground, actions);
+    }
+
+    /// The current version can't be started: the previous one is, or something is installed in its place.
+    pub(super) fn unstartable(
+        &mut self,
+        now: Millis,
+        digest: crate::digest::Digest,
+        cause: Exit,
+        reason: &str,
+        ground: &mut dyn Ground,
+        actions: &mut Vec<Action>,
+    ) {
+        let event = Event::Unstartable { reason: reason.to_owned() };
         match ground.act(&event).map(|slots| next_run(&slots)) {
             Ok(NextRun::Current(version)) if version.digest != digest => {
                 tracing::warn!(event = "roll_back", from = %digest, to = %version.digest, "running the previous version");
@@ -215,7 +254,7 @@ impl Machine {
             Outcome::UpToDate(digest) | Outcome::Staged(digest) | Outcome::Skipped { digest, .. } => {
                 Some(*digest)
             }
-            Outcome::Failed { .. } | Outcome::Done => None,
+            Outcome::Failed { .. } | Outcome::Done | Outcome::Repaired | Outcome::Damaged { .. } => None,
         };
         if matches!(outcome, Outcome::Failed { .. }) {
             tracing::warn!(event = "check_failed", "{detail}");
@@ -244,6 +283,8 @@ fn describe(outcome: &Outcome) -> (&'static str, String) {
         }
         Outcome::Failed { error, .. } => ("failed", error.clone()),
         Outcome::Done => ("done", "done".to_owned()),
+        Outcome::Repaired => ("repaired", "repaired".to_owned()),
+        Outcome::Damaged { error, .. } => ("damaged", error.clone()),
     }
 }
 
@@ -253,6 +294,8 @@ fn reply(outcome: &Outcome) -> Reply {
         Outcome::Staged(digest) => Reply::Staged { digest: *digest },
         Outcome::Skipped { digest, reason } => Reply::Skipped { digest: *digest, reason: reason.clone() },
         Outcome::Failed { error, remedy } => Reply::CheckFailed { error: error.clone(), remedy: *remedy },
-        Outcome::Done => Reply::Refused { reason: "the helper did something else".to_owned() },
+        Outcome::Done | Outcome::Repaired | Outcome::Damaged { .. } => {
+            Reply::Refused { reason: "the helper did something else".to_owned() }
+        }
     }
 }

@@ -30,6 +30,7 @@ impl Machine {
                 match ground.act(&Event::Ready) {
                     Err(error) if !is_committed(&ground.slots(), digest) => {
                         tracing::error!(event = "commit_failed", %digest, "{error}");
+                        run.is_commit_refused = true;
                         Reply::Refused { reason: format!("the commit could not be written: {error}") }
                     }
                     result => {

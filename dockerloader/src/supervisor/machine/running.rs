@@ -1,6 +1,8 @@
 //! While something runs or is waited for: signals, deadlines, and the end of the main process.
 
-use super::{Action, Event, Exit, Ground, Helper, Machine, Millis, Phase, STEADY, Then};
+use super::verify::Why;
+use super::{Action, Event, Exit, Ground, Machine, Millis, Phase, STEADY, Then};
+use crate::tree::Depth;
 
 const SIGINT: i32 = 2;
 const SIGQUIT: i32 = 3;
@@ -52,6 +54,7 @@ impl Machine {
                 let slots = ground.slots();
                 self.start(now, version, false, &slots, ground, actions);
             }
+            Phase::Verifying { until, .. } if *until <= now => self.verify_too_long(now, ground, actions),
             Phase::BackOff { until } if *until <= now => self.choose(now, false, ground, actions),
             Phase::Running(run) => {
                 if run.trial_ends.is_some_and(|ends| ends <= now) {
@@ -75,6 +78,8 @@ impl Machine {
                     if let Err(error) = ground.act(&Event::ProbationOver) {
                         tracing::warn!(event = "settle_failed", "{error}");
                     }
+                    // It has been on the disk for long enough to be there after a loss of power.
+                    actions.push(Action::Settled);
                 }
             }
             Phase::Stopping { kill_at, killed, .. } if *kill_at <= now && !*killed => {
@@ -137,15 +142,15 @@ impl Machine {
         }
     }
 
-    /// A version that can't be executed: its tree is rebuilt once before anything else is believed.
+    /// A version that can't be executed: its files are looked at once before anything else is believed.
     pub(super) fn cannot_execute(
         &mut self,
+        now: Millis,
         digest: crate::digest::Digest,
         cause: Exit,
         actions: &mut Vec<Action>,
     ) {
-        tracing::error!(event = "unstartable", %digest, "the version can't be executed: verifying and rebuilding its tree");
-        self.phase = Phase::Restoring { digest, cause };
-        self.helper_next(Helper::Restore(digest), actions);
+        tracing::error!(event = "unstartable", %digest, "the version can't be executed: looking at its files");
+        self.verify_first(now, digest, Depth::Full, Why::Exec(cause), actions);
     }
 }

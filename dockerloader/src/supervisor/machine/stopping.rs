@@ -1,13 +1,24 @@
 //! Stopping what runs, and what comes when its process tree is provably empty.
 
+use super::verify::{Why, is_odd};
 use super::{
-    Action, Event, Exit, Ground, Helper, Machine, Millis, NextRun, OnTrialFailure, Phase, Run, Then, exit,
+    Action, Event, Exit, Ground, Helper, Machine, Millis, NextRun, OnTrialFailure, Phase, Then, exit,
 };
 use crate::config::Poll;
+use crate::digest::Digest;
 use crate::slots::VerdictKind;
+use crate::tree::Depth;
 
+const SIGBUS: i32 = 7;
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
+
+/// A version whose trial is over.
+struct Tried {
+    digest: Digest,
+    /// It said that it is ready, and the disk refused to write that down.
+    is_commit_refused: bool,
+}
 
 impl Machine {
     pub(super) fn stop(&mut self, now: Millis, then: Then, actions: &mut Vec<Action>) {
@@ -48,8 +59,8 @@ impl Machine {
                 }
                 self.leave(exit.code(), actions);
             }
-            Then::Swap if self.leaving => self.leave(exit.code(), actions),
-            Then::Swap => self.choose(now, false, ground, actions),
+            Then::Swap | Then::Mend if self.leaving => self.leave(exit.code(), actions),
+            Then::Swap | Then::Mend => self.choose(now, false, ground, actions),
             Then::RollBack => {
                 // What it found would be about the version that ran when it began.
                 if self.helper == Some(Helper::Check) {
@@ -70,35 +81,69 @@ impl Machine {
                     self.choose(now, false, ground, actions);
                 }
             }
-            Then::FailTrial { reason, exit: cause } => {
-                self.trial_failed(now, &run, reason, cause, ground, actions);
+            Then::FailTrial { reason, exit: Some(cause) } if self.is_doubtful(run.version.digest, cause) => {
+                let why = Why::Trial { reason, exit: cause };
+                self.verify_first(now, run.version.digest, Depth::Full, why, actions);
             }
-            Then::Hung => self.crashed(now, &run, Exit::Signal(SIGKILL), "it hung", ground, actions),
+            Then::FailTrial { reason, exit: cause } => {
+                let tried = Tried { digest: run.version.digest, is_commit_refused: run.is_commit_refused };
+                self.trial_failed(now, tried, reason, cause, ground, actions);
+            }
+            Then::Hung => {
+                let run = (run.version.digest, run.since);
+                self.crashed(now, run, Exit::Signal(SIGKILL), "it hung", ground, actions);
+            }
             Then::Ended if self.leaving => self.leave(exit.code(), actions),
             Then::Ended if exit.asks_for_restart() => self.asked_for_restart(now, ground, actions),
             Then::Ended if exit.is_crash() => {
-                self.crashed(now, &run, exit, &exit.to_string(), ground, actions);
+                let run = (run.version.digest, run.since);
+                self.crashed(now, run, exit, &exit.to_string(), ground, actions);
             }
             Then::Ended => self.leave(exit.code(), actions),
         }
     }
 
+    /// Whether a trial ended as that of a damaged version does, and its files were not looked at for that yet.
+    fn is_doubtful(&self, digest: Digest, cause: Exit) -> bool {
+        let by_disk = matches!(cause, Exit::Exec(_) | Exit::Signal(SIGBUS));
+        by_disk && !self.leaving && self.restored != Some(digest)
+    }
+
+    /// The files of a version on trial are whole: it is judged by what it did.
+    pub(super) fn judge_trial(
+        &mut self,
+        now: Millis,
+        digest: Digest,
+        reason: String,
+        exit: Exit,
+        ground: &mut dyn Ground,
+        actions: &mut Vec<Action>,
+    ) {
+        let tried = Tried { digest, is_commit_refused: false };
+        self.trial_failed(now, tried, reason, Some(exit), ground, actions);
+    }
+
     fn trial_failed(
         &mut self,
         now: Millis,
-        run: &Run,
+        Tried { digest, is_commit_refused }: Tried,
         reason: String,
         cause: Option<Exit>,
         ground: &mut dyn Ground,
         actions: &mut Vec<Action>,
     ) {
-        let kind = whose_fault(cause, ground.out_of_memory());
+        // It works, and said so: that it gave up when the disk refused to commit it is not its fault (I5).
+        let kind = if is_commit_refused {
+            VerdictKind::Environment
+        } else {
+            whose_fault(cause, ground.out_of_memory())
+        };
         let output = ground.output();
         let why = format!("{reason}{}", last_words(&output));
         let failed = ground.act(&Event::TrialFailed { kind, reason, output });
         if failed.is_ok() {
             tracing::warn!(
-                event = "roll_back", digest = %run.version.digest, verdict = kind.name(), "rolled back: {why}"
+                event = "roll_back", %digest, verdict = kind.name(), "rolled back: {why}"
             );
         }
         self.clean_up_wanted = true;
@@ -111,7 +156,7 @@ impl Machine {
             Ok(_) => self.choose(now, false, ground, actions),
             Err(error) => {
                 // The verdict could not be written. The version must not be tried in a loop for that: the current one runs.
-                tracing::error!(event = "settle_failed", digest = %run.version.digest, "{why}; {error}");
+                tracing::error!(event = "settle_failed", %digest, "{why}; {error}");
                 let slots = ground.slots();
                 match slots.current.version() {
                     Some(version) => self.start(now, version.clone(), false, &slots, ground, actions),
@@ -139,20 +184,22 @@ impl Machine {
         self.check_wanted = self.config.has_target && self.config.poll != Poll::Never && self.pauses > 1;
     }
 
-    /// A committed version ended as it should not.
-    fn crashed(
+    /// A committed version, started at `since`, ended as it should not.
+    pub(super) fn crashed(
         &mut self,
         now: Millis,
-        run: &Run,
+        (digest, since): (Digest, Millis),
         exit: Exit,
         reason: &str,
         ground: &mut dyn Ground,
         actions: &mut Vec<Action>,
     ) {
-        let digest = run.version.digest;
         if matches!(exit, Exit::Exec(_)) && self.restored != Some(digest) {
-            self.cannot_execute(digest, exit, actions);
+            self.cannot_execute(now, digest, exit, actions);
             return;
+        }
+        if is_odd(exit, now.saturating_sub(since)) && self.restored != Some(digest) {
+            self.suspect = Some((digest, exit.to_string()));
         }
         let output = ground.output();
         tracing::warn!(event = "crash", %digest, code = exit.code(), "{reason}{}", last_words(&output));

@@ -78,6 +78,8 @@ impl Bench {
             poll: Poll::Auto,
             on_trial_failure: OnTrialFailure::Rollback,
             has_target: true,
+            doubts: Doubts::default(),
+            look_after_start: None,
         };
         let mut ground = Memory::default();
         change(&mut config, &mut ground.slots);
@@ -261,7 +263,11 @@ fn each_way_to_fail_a_trial_brings_the_old_version_back_at_once() {
         (Exit::Exec(24), VerdictKind::Environment),
     ] {
         let mut bench = Bench::on_trial();
-        let actions = bench.ends(exit);
+        let mut actions = bench.ends(exit);
+        if matches!(exit, Exit::Exec(_)) {
+            assert_eq!(actions, [verify('b', Depth::Full)], "{exit}");
+            actions = bench.on(Input::HelperDone(Outcome::Done));
+        }
         assert_eq!(actions, [start('a', false), Action::StartHelper(Helper::CleanUp)], "{exit}");
         let verdict = bench.verdict('b').unwrap();
         assert_eq!((verdict.kind, verdict.output.len()), (kind, 1), "{exit}");
@@ -544,22 +550,177 @@ fn a_tree_that_is_lost_is_rebuilt_or_the_previous_version_runs() {
 }
 
 #[test]
-fn a_committed_version_that_cannot_be_executed_is_rebuilt_once_then_replaced() {
+fn a_committed_version_that_cannot_be_executed_is_looked_at_once_then_replaced() {
     let mut bench = Bench::new(|_, slots| {
         slots.current = version('a');
         slots.previous = version('c');
     });
     bench.on(Input::Begin);
-    assert_eq!(bench.ends(Exit::Exec(8)), [Action::StartHelper(Helper::Restore(digest('a')))]);
-    assert_eq!(bench.on(Input::HelperDone(Outcome::Done)), [start('a', false)]);
+    assert_eq!(bench.ends(Exit::Exec(8)), [verify('a', Depth::Full)]);
+    assert_eq!(bench.on(Input::HelperDone(Outcome::Repaired)), [start('a', false)]);
     let actions = bench.ends(Exit::Exec(8));
     assert_eq!(actions, [start('c', false), Action::StartHelper(Helper::CleanUp)]);
-    // Without another version, the code of a shell.
-    let mut bench = Bench::new(|_, slots| slots.current = version('a'));
+    // Its files are whole, and there is no other version: the code of a shell.
+    for outcome in [Outcome::Done, failed()] {
+        let mut bench = Bench::new(|_, slots| slots.current = version('a'));
+        bench.on(Input::Begin);
+        bench.ends(Exit::Exec(2));
+        assert_eq!(bench.on(Input::HelperDone(outcome)), [Action::Leave(127)]);
+    }
+}
+
+fn verify(letter: char, depth: Depth) -> Action {
+    Action::StartHelper(Helper::Verify(digest(letter), depth))
+}
+
+fn failed() -> Outcome {
+    Outcome::Failed { error: "nobody knows".to_owned(), remedy: Remedy::Later }
+}
+
+fn damaged(letter: char, repairable: bool, runnable: bool) -> Outcome {
+    Outcome::Damaged {
+        digests: vec![digest(letter)],
+        repairable,
+        runnable,
+        error: "a blob is lost".to_owned(),
+    }
+}
+
+/// After a loss of power: `a` is the current version and was there before, `c` the previous one.
+fn power_lost() -> Bench {
+    Bench::new(|config, slots| {
+        slots.current = version('a');
+        slots.previous = version('c');
+        config.doubts = Doubts { all: true, settled: vec![digest('a')], ..Doubts::default() };
+        config.look_after_start = Some(Depth::Full);
+    })
+}
+
+#[test]
+fn after_a_loss_of_power_nothing_starts_before_it_was_looked_at_and_all_is_read_after_that() {
+    for outcome in [Outcome::Done, Outcome::Repaired, failed()] {
+        let mut bench = power_lost();
+        assert_eq!(bench.on(Input::Begin), [verify('a', Depth::Quick)]);
+        assert_eq!(bench.phase(), "verifying");
+        let look = Action::StartHelper(Helper::VerifyAll(Depth::Full));
+        assert_eq!(bench.on(Input::HelperDone(outcome)), [start('a', false), look]);
+        assert_eq!(bench.on(Input::HelperDone(Outcome::Done)), [Action::Settled]);
+    }
+}
+
+#[test]
+fn a_damaged_version_that_can_not_be_repaired_gives_way_to_the_one_before_which_is_looked_at_too() {
+    let mut bench = power_lost();
     bench.on(Input::Begin);
-    bench.ends(Exit::Exec(2));
-    bench.on(Input::HelperDone(Outcome::Done));
-    assert_eq!(bench.ends(Exit::Exec(2)), [Action::Leave(127)]);
+    // It came in the session that was cut off: all of it is read.
+    assert_eq!(bench.on(Input::HelperDone(damaged('a', false, false))), [verify('c', Depth::Full)]);
+    let actions = bench.on(Input::HelperDone(Outcome::Done));
+    assert_eq!(actions[0], start('c', false));
+    assert_eq!(bench.verdict('a').unwrap().kind, VerdictKind::Environment);
+}
+
+#[test]
+fn without_another_version_one_runs_whose_damage_is_not_executed() {
+    for (runnable, first) in [(true, start('a', false)), (false, Action::StartHelper(Helper::Check))] {
+        let mut bench = power_lost();
+        bench.ground.slots.previous = Link::Absent;
+        bench.on(Input::Begin);
+        let actions = bench.on(Input::HelperDone(damaged('a', false, runnable)));
+        assert_eq!(actions[0], first);
+    }
+}
+
+#[test]
+fn a_look_that_takes_too_long_keeps_nothing_down() {
+    let mut bench = power_lost();
+    bench.on(Input::Begin);
+    let actions = bench.tick();
+    assert_eq!(bench.now, VERIFY_BEFORE_START);
+    assert_eq!(actions[..2], [Action::StopHelper, start('a', false)]);
+    // A repair that has begun gets more time.
+    let mut bench = power_lost();
+    bench.on(Input::Begin);
+    bench.on(Input::FoundNew);
+    bench.tick();
+    assert_eq!(bench.now, PULL_BEFORE_START);
+}
+
+#[test]
+fn a_trial_that_can_not_be_executed_is_judged_only_if_its_files_are_whole() {
+    for exit in [Exit::Exec(8), Exit::Exec(5), Exit::Signal(7)] {
+        let mut bench = Bench::on_trial();
+        assert_eq!(bench.ends(exit), [verify('b', Depth::Full)], "{exit}");
+        assert_eq!(bench.on(Input::HelperDone(Outcome::Repaired)), [start('b', true)], "{exit}");
+        assert_eq!(bench.ground.slots.memory.trial.as_ref().unwrap().attempts, 1, "no attempt is spent");
+        // Once.
+        assert_eq!(bench.ends(exit)[0], start('a', false), "{exit}");
+        // It could not be repaired: the version itself was never asked (I5).
+        let mut bench = Bench::on_trial();
+        bench.ends(exit);
+        assert_eq!(bench.on(Input::HelperDone(damaged('b', false, false)))[0], start('a', false));
+        assert_eq!(bench.verdict('b').unwrap().kind, VerdictKind::Environment, "{exit}");
+    }
+}
+
+#[test]
+fn a_look_at_everything_gives_way_to_updates_and_comes_back() {
+    let mut bench = Bench::new(|config, slots| {
+        slots.current = version('a');
+        config.look_after_start = Some(Depth::Quick);
+    });
+    let look = Action::StartHelper(Helper::VerifyAll(Depth::Quick));
+    assert_eq!(bench.on(Input::Begin), [start('a', false), look.clone()]);
+    let actions = bench.on(Input::Check(7));
+    assert_eq!(actions, [Action::StopHelper, Action::StartHelper(Helper::Check)]);
+    let actions = bench.on(Input::HelperDone(Outcome::UpToDate(digest('a'))));
+    assert!(matches!(actions[0], Action::Reply(7, _)) && actions[1] == look, "{actions:?}");
+    assert_eq!(bench.on(Input::HelperDone(Outcome::Done)), [], "a quick look settles nothing");
+}
+
+#[test]
+fn what_runs_is_stopped_to_be_repaired_when_it_can_be() {
+    let runs = || {
+        let mut bench = Bench::new(|config, slots| {
+            slots.current = version('a');
+            config.look_after_start = Some(Depth::Full);
+        });
+        bench.on(Input::Begin);
+        bench
+    };
+    let mut bench = runs();
+    assert_eq!(bench.on(Input::HelperDone(damaged('a', true, false))), [Action::AskToStop(15)]);
+    assert_eq!(bench.ends(Exit::Code(0)), [verify('a', Depth::Full)]);
+    assert_eq!(bench.on(Input::HelperDone(Outcome::Repaired)), [start('a', false)]);
+    // Nothing to repair it with: it runs on, and all is looked at again as soon as a registry answers.
+    let mut bench = runs();
+    assert_eq!(bench.on(Input::HelperDone(damaged('a', false, false))), []);
+    bench.on(Input::Check(1));
+    let actions = bench.on(Input::HelperDone(failed()));
+    assert_eq!(actions.len(), 1, "{actions:?}");
+    bench.on(Input::Check(2));
+    let actions = bench.on(Input::HelperDone(Outcome::UpToDate(digest('a'))));
+    assert_eq!(actions[1], Action::StartHelper(Helper::VerifyAll(Depth::Full)));
+}
+
+#[test]
+fn an_end_as_of_damaged_files_is_remembered_for_the_next_start() {
+    for (exit, lasted, suspect) in [
+        (Exit::Signal(7), STEADY, true),
+        (Exit::Signal(11), 10, true),
+        (Exit::Signal(11), STEADY, false),
+        (Exit::Signal(4), 10, true),
+        (Exit::Code(127), 10, true),
+        (Exit::Code(127), STEADY, false),
+        (Exit::Code(1), 10, false),
+        (Exit::Signal(6), 10, false),
+        (Exit::Signal(9), 10, false),
+    ] {
+        let mut bench = Bench::new(|_, slots| slots.current = version('a'));
+        bench.on(Input::Begin);
+        bench.now += lasted;
+        bench.ends(exit);
+        assert_eq!(bench.machine.suspect().is_some(), suspect, "{exit} after {lasted} ms");
+    }
 }
 
 #[test]
@@ -579,6 +740,16 @@ fn a_full_disk_at_the_commit_is_an_honest_no() {
     bench.ground.full = false;
     let committed = Reply::Committed { digest: digest('b') };
     assert_eq!(bench.on(Input::Ready(Some(4))).first(), Some(&Action::Reply(4, committed)));
+}
+
+#[test]
+fn a_version_whose_commit_the_disk_refused_is_not_to_blame_when_it_gives_up() {
+    let mut bench = Bench::on_trial();
+    bench.ground.full = true;
+    assert!(is_refused(&bench.on(Input::Ready(Some(4))), 4));
+    bench.ground.full = false;
+    bench.ends(Exit::Code(1));
+    assert_eq!(bench.verdict('b').map(|verdict| verdict.kind), Some(VerdictKind::Environment));
 }
 
 #[test]

@@ -27,6 +27,9 @@ impl Machine {
             Phase::Restoring { digest, .. } => {
                 ("restoring", format!("rebuilding the tree of {}", digest.short()))
             }
+            Phase::Verifying { digest, .. } => {
+                ("verifying", format!("looking at the files of {} before it starts", digest.short()))
+            }
             Phase::LookingFirst { .. } => {
                 ("waiting", "the last run crashed; looking for an update before starting it again".to_owned())
             }
@@ -63,6 +66,7 @@ impl Then {
             Self::FailTrial { .. } => "because the trial failed",
             Self::Hung => "because it hangs",
             Self::RollBack => "to roll back",
+            Self::Mend => "to repair its files",
             Self::Ended => "what the application left behind",
         }
     }

@@ -129,7 +129,7 @@ impl Draft {
             Err(_) => true,
         };
         if !is_named {
-            let _ = leftovers::remove_aside(frozen);
+            let _ = leftovers::remove(frozen);
         }
     }
 
