@@ -9,7 +9,7 @@ use crate::slots::VerdictKind;
 use crate::tree::Depth;
 
 /// Why a version's files are looked at while nothing runs, and so what follows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Why {
     /// The machine stopped without a word, or the version's last run ended oddly: it is started after that.
     Doubt,
@@ -98,8 +98,14 @@ impl Machine {
                 tracing::error!(event = "runs_damaged", %digest, "what is executed is whole and nothing else is on disk, so it runs: {error}");
                 self.go_on(now, on_trial, ground, actions);
             }
-            (Why::Trial { reason, exit }, Outcome::Done | Outcome::Failed { .. }) => {
+            (Why::Trial { reason, exit }, Outcome::Done) => {
                 self.judge_trial(now, digest, reason, exit, ground, actions);
+            }
+            (Why::Trial { reason, .. }, Outcome::Failed { error, .. }) => {
+                // Whether its files are whole is not known, so neither is whose fault it was (I5).
+                let reason = format!("{reason}; its files could not be looked at: {error}");
+                let event = Event::TrialFailed { kind: VerdictKind::Environment, reason, output: Vec::new() };
+                self.act_and_choose(now, &event, ground, actions);
             }
             (Why::Exec(cause), Outcome::Done | Outcome::Failed { .. }) => {
                 // There is nothing to repair about it.
