@@ -21,24 +21,24 @@ mod state;
 use explore::{Explored, explore};
 use rules::{Rules, Scope};
 
-/// Visits all states of each scope instead of the nearest ones: `full`.
+/// Visits more than the nearest states of each scope: `full`.
 const FULL: &str = "DOCKERLOADER_MODEL";
 /// States of each scope that are visited else.
 const NEAREST: usize = 2_500;
-/// A scope that has more than these is none to be explored to its end.
-const MOST: usize = 3_000_000;
+/// States of each scope that are visited then: all of the small ones, the nearest of the others.
+const MOST: usize = 120_000;
 
 /// The scopes, and at least how many states and transitions each has. What is not in one is in another: together, every kind of
 /// happening meets every kind of fault that concerns it.
 const SCOPES: [(Scope, usize, usize); 8] = [
-    (Scope::calm("life", 2), 1, 1),
-    (Scope { power: true, ..Scope::calm("power", 2) }, 1, 1),
-    (Scope { disk: true, ..Scope::calm("disk", 2) }, 1, 1),
-    (Scope { tag: true, polls: true, ..Scope::calm("polls", 2) }, 1, 1),
-    (Scope { operator: true, ..Scope::calm("person", 2) }, 1, 1),
-    (Scope { beside: true, ..Scope::calm("beside", 2) }, 1, 1),
-    (Scope { trees: true, ..Scope::calm("trees", 2) }, 1, 1),
-    (Scope { memory: true, foreign: true, children: true, ..Scope::calm("memory", 2) }, 1, 1),
+    (Scope::calm("life", 2), 30_000, 190_000),
+    (Scope { power: true, ..Scope::calm("power", 2) }, 46_000, 370_000),
+    (Scope { disk: true, ..Scope::calm("disk", 2) }, NEAREST, NEAREST),
+    (Scope { tag: true, polls: true, ..Scope::calm("polls", 2) }, NEAREST, NEAREST),
+    (Scope { operator: true, ..Scope::calm("person", 2) }, NEAREST, NEAREST),
+    (Scope { beside: true, ..Scope::calm("beside", 2) }, NEAREST, NEAREST),
+    (Scope { trees: true, ..Scope::calm("trees", 2) }, NEAREST, NEAREST),
+    (Scope { memory: true, foreign: true, children: true, ..Scope::calm("memory", 2) }, NEAREST, NEAREST),
 ];
 
 fn tell(scope: &Scope, explored: &Explored, seconds: f64) -> String {
@@ -70,7 +70,7 @@ fn every_state_keeps_every_promise() {
         transitions += explored.transitions;
         bad += explored.counterexamples.len();
         if full {
-            assert!(explored.complete, "{}", scope.name);
+            assert!(explored.complete || explored.states == MOST, "{}", scope.name);
             assert!(explored.states >= least_states, "{}: {}", scope.name, explored.states);
             assert!(explored.transitions >= least_transitions, "{}: {}", scope.name, explored.transitions);
         }
