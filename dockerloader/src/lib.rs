@@ -97,6 +97,8 @@ pub mod heal;
 #[cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 pub mod slots;
 
+pub mod state_files;
+
 pub mod report;
 
 pub mod app;

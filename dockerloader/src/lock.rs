@@ -93,6 +93,8 @@ impl StoreLock {
             .create(true)
             .truncate(false)
             .mode(0o600)
+            // What is written into it must not end up in another file.
+            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
             .open(&path)
             .map_err(failed)?;
         let begin = clock::now();
@@ -155,6 +157,19 @@ mod tests {
         assert!(wait.recv().unwrap().starts_with("pull"));
         drop(first);
         second.join().unwrap().unwrap();
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "this test puts a link in the file's place")]
+    fn what_a_link_in_its_place_leads_to_is_not_written_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let outside = directory.path().join("mine");
+        std::fs::write(&outside, "mine").unwrap();
+        let layout = Layout::new(directory.path());
+        RealDisk.create_directories(layout.root()).unwrap();
+        RealDisk.symlink(&outside, &layout.store_lock()).unwrap();
+        assert!(StoreLock::take(&layout, "pull", Duration::ZERO, |_| {}).is_err());
+        assert_eq!(std::fs::read(&outside).unwrap(), b"mine");
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub fn report(disk: &(impl Disk + ?Sized), layout: &Layout, slots: &Slots, targe
         last_check: slots.memory.last_check.clone(),
         trees: volume::recall(disk, layout).map(|memory| memory.trees),
         health: health(disk, layout),
-        findings: slots.findings.clone(),
+        findings: [slots.findings.clone(), crate::state_files::findings(disk, layout, slots)].concat(),
     }
 }
 

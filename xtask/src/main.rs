@@ -28,6 +28,8 @@ mod demo;
 
 mod bench;
 
+mod model;
+
 mod hostile;
 
 mod fuzz;
@@ -65,6 +67,8 @@ enum Command {
     Services,
     /// Build the image of the supervisor: FROM scratch, static binary, CA roots, /bin/cli
     Image(images::ImageArguments),
+    /// Visit all states of the model of the protocol, and look whether each keeps every promise
+    Model(model::Arguments),
     /// Break the registry in every way, and see that a pull does what is written down for it
     Faults(faults::Arguments),
     /// Enumerate the states that a crash may leave, and recover from each
@@ -93,6 +97,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Services => services::hold().map(|()| ExitCode::SUCCESS),
         Command::Image(arguments) => images::build_for_release(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Model(arguments) => model::run(&arguments),
         Command::Faults(arguments) => faults::run(&arguments),
         Command::Crash(arguments) => crash::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments).map(|()| ExitCode::SUCCESS),

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::check::{Objection, check};
-use super::decide::{Event, Policy, decide};
+use super::decide::{Event, Policy, decide, is_uncounted, unfinished};
 use super::listing::read;
 use super::state::Slots;
 use super::step::Step;
@@ -36,6 +36,26 @@ pub enum ApplyError {
     Objection(#[from] Objection),
 }
 
+/// Where decisions are carried out: a disk, or the model of one.
+pub(crate) trait Place {
+    /// The slots as they are.
+    ///
+    /// # Errors
+    /// [`ApplyError::Read`].
+    fn read(&mut self) -> Result<Slots, ApplyError>;
+    /// Performs one step durably: when it returns, a crash can't undo it.
+    ///
+    /// # Errors
+    /// [`ApplyError::Step`].
+    fn perform(&mut self, step: &Step) -> Result<(), ApplyError>;
+}
+
+/// `decide`, or a wrong one in a test.
+pub(crate) type Decide = fn(&Slots, &Event, &Policy) -> Vec<Step>;
+
+/// Times that a start is decided on anew because somebody staged another version meanwhile.
+const STARTS: usize = 3;
+
 /// Reads the slots, decides on the event, has the decision checked, and performs it. Returns the slots as they are then.
 ///
 /// # Errors
@@ -46,20 +66,64 @@ pub fn act(
     event: &Event,
     policy: &Policy,
 ) -> Result<Slots, ApplyError> {
-    let unreadable = |source| ApplyError::Read { path: layout.root().to_owned(), source };
-    let before = read(disk, layout).map_err(unreadable)?;
-    let steps = decide(&before, event, policy);
-    check(&before, &steps)?;
+    carry_out(&mut OnDisk { disk, layout }, event, policy, decide)
+}
+
+/// Likewise, wherever and by whatever rules.
+///
+/// # Errors
+/// Of the place, or [`ApplyError::Objection`].
+pub(crate) fn carry_out(
+    place: &mut impl Place,
+    event: &Event,
+    policy: &Policy,
+    decide: Decide,
+) -> Result<Slots, ApplyError> {
+    let mut slots = place.read()?;
+    let unfinished = unfinished(&slots, policy);
+    slots = take(place, slots, &unfinished)?;
+    let steps = decide(&slots, event, policy);
+    slots = take(place, slots, &steps)?;
+    for _ in 1..STARTS {
+        if *event != Event::Start || !is_uncounted(&slots) {
+            break;
+        }
+        let steps = decide(&slots, event, policy);
+        slots = take(place, slots, &steps)?;
+    }
+    Ok(slots)
+}
+
+/// Checks and performs steps.
+fn take(place: &mut impl Place, before: Slots, steps: &[Step]) -> Result<Slots, ApplyError> {
+    check(&before, steps)?;
     if steps.is_empty() {
         return Ok(before);
     }
-    for step in &steps {
+    for step in steps {
+        place.perform(step)?;
+    }
+    place.read()
+}
+
+/// A data directory.
+struct OnDisk<'a, D: ?Sized> {
+    disk: &'a D,
+    layout: &'a Layout,
+}
+
+impl<D: Disk + ?Sized> Place for OnDisk<'_, D> {
+    fn read(&mut self) -> Result<Slots, ApplyError> {
+        read(self.disk, self.layout)
+            .map_err(|source| ApplyError::Read { path: self.layout.root().to_owned(), source })
+    }
+
+    fn perform(&mut self, step: &Step) -> Result<(), ApplyError> {
         tracing::debug!(event = "step", "{step}");
         // Each step may be done again, also when it was done in part.
-        reserve::with_room(disk, layout, || apply(disk, layout, step))
-            .map_err(|source| ApplyError::Step { step: step.to_string(), source })?;
+        reserve::with_room(self.disk, self.layout, || apply(self.disk, self.layout, step))
+            .map_err(|source| ApplyError::Step { step: step.to_string(), source })
     }
-    read(disk, layout).map_err(unreadable)
 }
 
 /// Performs one step durably: when it returns, a crash can't undo it. So the steps stay in their order: an attempt is counted before it

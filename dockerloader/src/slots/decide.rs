@@ -99,7 +99,7 @@ pub fn decide(slots: &Slots, event: &Event, policy: &Policy) -> Vec<Step> {
         Event::Start => {
             draft.finish_commit(policy);
             draft.settle(policy);
-            draft.choose();
+            draft.choose(policy);
         }
         Event::Ready => draft.commit(policy),
         Event::TrialFailed { kind, reason, output } => {
@@ -132,6 +132,20 @@ pub fn decide(slots: &Slots, event: &Event, policy: &Policy) -> Vec<Step> {
         Event::Checked(check) => draft.remember(|memory| memory.last_check = Some(check.clone())),
     }
     draft.steps
+}
+
+/// What is left to do of a commit that was cut off, or that an application of the file contract made by renaming its link. It is done
+/// before anything else is decided: only then is it known whether the way back that it lays leads anywhere.
+pub(crate) fn unfinished(slots: &Slots, policy: &Policy) -> Vec<Step> {
+    let mut draft = Draft { slots: slots.clone(), steps: Vec::new() };
+    draft.finish_commit(policy);
+    draft.steps
+}
+
+/// Whether a version is on trial whose attempt was not counted: somebody staged it between the count of another one's and the rename.
+pub(crate) fn is_uncounted(slots: &Slots) -> bool {
+    let counted = slots.memory.trial.as_ref().map(|trial| trial.digest);
+    slots.attempting.version().is_some_and(|tried| counted != Some(tried.digest))
 }
 
 /// Steps so far, and the slots as they will be after them.
@@ -208,16 +222,17 @@ impl Draft {
         {
             self.remember(|memory| memory.trial = None);
         }
-        self.finish_replacement();
         if self.slots.current.version().is_none() {
             self.fill_current();
         }
+        self.finish_roll_back();
         if let Link::Version(staged) = self.slots.attempt.clone() {
             let is_current = self.slots.current.digest() == Some(staged.digest);
             // `update-attempt` alone does not count here: an application of the file contract writes it before it stages.
             let blocked =
                 self.slots.memory.verdict(&staged.digest).is_some_and(|verdict| verdict.blocks(&policy.now));
-            if is_current || blocked {
+            // While the current version is lost, one that failed is better than none (I3).
+            if is_current || (blocked && self.slots.current.version().is_some()) {
                 self.push(Step::Clear(Slot::Attempt));
                 if self.slots.memory.trial.is_some() {
                     self.remember(|memory| memory.trial = None);
@@ -237,29 +252,33 @@ impl Draft {
         if self.slots.current.digest() == Some(named.digest) || newer {
             self.push(Step::Clear(Slot::Attempting));
         } else if attempts >= policy.attempts && self.slots.current.version().is_some() {
-            let reason = format!("interrupted in {attempts} trials, by a stop or a loss of power");
-            self.fail_trial(policy, VerdictKind::Interrupted, &reason, &[]);
+            self.fail_trial(policy, VerdictKind::Interrupted, &interrupted(attempts), &[]);
         } else {
             self.push(Step::Move { from: Slot::Attempting, to: Slot::Attempt });
         }
     }
 
-    /// A final verdict on the current version stands, and a crash came before another one took its place: that is done now, or
-    /// the version would be started again (I4).
-    fn finish_replacement(&mut self) {
-        let Some(digest) = self.slots.current.digest() else { return };
-        let Some(kind) = self.slots.memory.verdict(&digest).map(|verdict| verdict.kind) else { return };
-        let Some(version) = self.way_back() else { return };
-        match kind {
-            VerdictKind::Environment | VerdictKind::Interrupted => return,
-            VerdictKind::App if self.slots.update_attempt != Some(digest) => {
-                self.push(Step::MarkAttempt(digest));
-            }
-            VerdictKind::App => {}
-            // Whoever goes back by hand wants that version, whatever was said of it.
-            VerdictKind::Operator => self.remember(|memory| drop(memory.forget(&version.digest))),
+    /// A rollback was cut off between its verdict and its link: a version that is rejected for good gives way, unless the one before
+    /// is rejected as well (I4).
+    fn finish_roll_back(&mut self) {
+        let final_verdict = |digest: Digest| {
+            self.slots.memory.verdict(&digest).filter(|verdict| verdict.retry_seconds().is_none())
+        };
+        let Some(kind) = self.slots.current.digest().and_then(final_verdict).map(|verdict| verdict.kind)
+        else {
+            return;
+        };
+        let Some(to) = self.way_back().filter(|to| final_verdict(to.digest).is_none()) else { return };
+        let from = self.slots.current.version().cloned();
+        if let (VerdictKind::App, Some(digest)) = (kind, self.slots.current.digest())
+            && self.slots.update_attempt != Some(digest)
+        {
+            self.push(Step::MarkAttempt(digest));
         }
-        self.push(Step::Point { slot: Slot::Current, version });
+        self.push(Step::Point { slot: Slot::Current, version: to });
+        if let (VerdictKind::Operator, Some(version)) = (kind, from) {
+            self.push(Step::Point { slot: Slot::Previous, version });
+        }
     }
 
     /// Without a current version, whatever else is on disk is better than nothing (I1).
@@ -274,15 +293,22 @@ impl Draft {
     }
 
     /// A staged version is put on trial, its attempt counted before it can be executed.
-    fn choose(&mut self) {
+    fn choose(&mut self, policy: &Policy) {
         let (Link::Version(staged), Link::Version(current)) = (&self.slots.attempt, &self.slots.current)
         else {
             return;
         };
         let (staged, current) = (staged.clone(), current.clone());
+        let before = self.slots.memory.trial.as_ref().filter(|trial| trial.digest == staged.digest);
+        let made = before.map_or(0, |trial| trial.attempts);
+        if made >= policy.attempts {
+            // It was put back while nothing else could be run.
+            self.judge(policy, staged.digest, VerdictKind::Interrupted, &interrupted(made), &[], None);
+            self.push(Step::Clear(Slot::Attempt));
+            return;
+        }
         self.remember(|memory| {
-            let before = memory.trial.as_ref().filter(|trial| trial.digest == staged.digest);
-            let attempts = before.map_or(0, |trial| trial.attempts).saturating_add(1);
+            let attempts = made.saturating_add(1);
             memory.trial = Some(Trial {
                 digest: staged.digest,
                 attempts,
@@ -317,7 +343,7 @@ impl Draft {
             self.push(Step::Move { from: Slot::Attempting, to: Slot::Current });
             return;
         }
-        self.judge(policy, digest, kind, reason, output);
+        self.judge(policy, digest, kind, reason, output, None);
         self.push(Step::Clear(Slot::Attempting));
     }
 
@@ -372,7 +398,7 @@ impl Draft {
     fn replace_current(&mut self, policy: &Policy, kind: VerdictKind, reason: &str, output: &[String]) {
         let Some(version) = self.way_back() else { return };
         if let Some(digest) = self.slots.current.digest() {
-            self.judge(policy, digest, kind, reason, output);
+            self.judge(policy, digest, kind, reason, output, None);
         }
         self.push(Step::Point { slot: Slot::Current, version });
     }
@@ -385,9 +411,9 @@ impl Draft {
         }
         let (Some(to), Some(digest)) = (self.way_back(), self.slots.current.digest()) else { return };
         let from = self.slots.current.version().cloned();
-        self.judge(policy, digest, VerdictKind::Operator, "rolled back by hand", &[]);
-        // Whoever goes back by hand wants that version, whatever was said of it.
-        self.remember(|memory| drop(memory.forget(&to.digest)));
+        // Whoever goes back by hand wants that version, whatever was said of it: forgotten in the same step, so that a rollback that is
+        // cut off is finished.
+        self.judge(policy, digest, VerdictKind::Operator, "rolled back by hand", &[], Some(to.digest));
         if self.slots.attempt.digest() == Some(digest) {
             self.push(Step::Clear(Slot::Attempt));
         }
@@ -397,7 +423,16 @@ impl Draft {
         }
     }
 
-    fn judge(&mut self, policy: &Policy, digest: Digest, kind: VerdictKind, reason: &str, output: &[String]) {
+    /// Writes a verdict, and lifts the one on another version.
+    fn judge(
+        &mut self,
+        policy: &Policy,
+        digest: Digest,
+        kind: VerdictKind,
+        reason: &str,
+        output: &[String],
+        forgotten: Option<Digest>,
+    ) {
         let verdict = Verdict {
             digest,
             kind,
@@ -409,6 +444,9 @@ impl Draft {
         };
         self.remember(|memory| {
             memory.judge(verdict);
+            if let Some(forgotten) = forgotten {
+                memory.forget(&forgotten);
+            }
             memory.trial = None;
             let about = |crashes: &Option<Crashes>| crashes.as_ref().is_some_and(|c| c.digest == digest);
             if about(&memory.probation) {
@@ -422,6 +460,10 @@ impl Draft {
             self.push(Step::MarkAttempt(digest));
         }
     }
+}
+
+fn interrupted(attempts: u32) -> String {
+    format!("interrupted in {attempts} trials, by a stop or a loss of power")
 }
 
 /// What a step makes of the slots, without a disk.

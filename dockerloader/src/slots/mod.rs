@@ -14,6 +14,8 @@ mod step;
 mod verdict;
 
 pub use apply::{ApplyError, act};
+#[cfg(test)]
+pub(crate) use apply::{Decide, Place, carry_out};
 pub use check::Objection;
 #[cfg(test)]
 pub(crate) use decide::perform;

@@ -31,7 +31,7 @@ pub struct RawLink {
 }
 
 /// A version that a slot names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Named {
     /// Digest of the image's manifest.
     pub digest: Digest,

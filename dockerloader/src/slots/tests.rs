@@ -312,6 +312,121 @@ fn a_rollback_by_hand_holds_until_it_is_forgotten_or_undone() {
 }
 
 #[test]
+fn a_rollback_that_is_cut_off_after_its_verdict_is_finished() {
+    // A crash loop: the verdict is written, the link is not.
+    let (mut cut, _) = after(on_trial("a . b .", 1), &Event::Ready);
+    for _ in 0..2 {
+        (cut, _) = after(cut, &crashed());
+    }
+    let steps = decide(&cut, &crashed(), &Policy::default());
+    perform(&mut cut, &steps[0]);
+    assert_eq!(shown(&after(cut.clone(), &Event::Start).0), "a . . a");
+    // By hand: so that it can be undone.
+    let mut cut = slots("b . . a");
+    let steps = decide(&cut, &Event::RollBack, &Policy::default());
+    perform(&mut cut, &steps[0]);
+    assert_eq!(shown(&after(cut, &Event::Start).0), "a . . b");
+    // Of two that are both rejected, the current one stays.
+    let mut both = slots("b . . a");
+    for bad in ['a', 'b'] {
+        both.memory.judge(Verdict {
+            digest: digest(bad),
+            kind: VerdictKind::App,
+            reason: String::new(),
+            at: 0,
+            uptime: None,
+            times: 0,
+            output: Vec::new(),
+        });
+    }
+    assert_eq!(shown(&after(both, &Event::Start).0), "b . . a");
+}
+
+#[test]
+fn a_rejected_version_waits_while_the_current_one_is_lost() {
+    let mut lost = slots("~a b . .");
+    lost.memory.judge(Verdict {
+        digest: digest('b'),
+        kind: VerdictKind::App,
+        reason: String::new(),
+        at: 0,
+        uptime: None,
+        times: 0,
+        output: Vec::new(),
+    });
+    let (waiting, _) = after(lost, &Event::Start);
+    assert_eq!(shown(&waiting), "~a b . .");
+    let reason = "its tree could not be rebuilt".to_owned();
+    assert_eq!(shown(&after(waiting.clone(), &Event::Unstartable { reason }).0), "b . . .");
+    let mut rebuilt = waiting;
+    rebuilt.current = version('a');
+    assert_eq!(shown(&after(rebuilt, &Event::Start).0), "a . . .");
+}
+
+#[test]
+fn attempts_that_were_made_before_the_current_version_was_lost_still_count() {
+    let mut slots = slots("a b . .");
+    slots.memory.trial = Some(Trial { digest: digest('b'), attempts: 3, from: None });
+    let (settled, _) = after(slots, &Event::Start);
+    assert_eq!(shown(&settled), "a . . .");
+    assert_eq!(settled.memory.verdict(&digest('b')).unwrap().kind, VerdictKind::Interrupted);
+}
+
+/// Slots in memory in which somebody stages a version before a step.
+struct Raced {
+    slots: Slots,
+    before: usize,
+    staged: char,
+}
+
+impl Place for Raced {
+    fn read(&mut self) -> Result<Slots, ApplyError> {
+        Ok(self.slots.clone())
+    }
+
+    fn perform(&mut self, step: &Step) -> Result<(), ApplyError> {
+        if self.before == 0 {
+            self.slots.attempt = version(self.staged);
+        }
+        self.before = self.before.wrapping_sub(1);
+        perform(&mut self.slots, step);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_version_that_is_staged_in_the_middle_of_a_start_is_counted_or_put_away() {
+    let start = |place: &mut Raced| carry_out(place, &Event::Start, &Policy::default(), decide).unwrap();
+    // Between the count of the one and the rename of the other.
+    let mut place = Raced { slots: slots("a b . ."), before: 1, staged: 'c' };
+    let settled = start(&mut place);
+    assert_eq!(shown(&settled), "a . c .");
+    let trial = settled.memory.trial.unwrap();
+    assert_eq!((trial.digest, trial.attempts), (digest('c'), 1));
+    // One that failed is not tried for that (I4).
+    let mut place = Raced { slots: slots("a b . ."), before: 1, staged: 'c' };
+    place.slots.memory.judge(Verdict {
+        digest: digest('c'),
+        kind: VerdictKind::App,
+        reason: String::new(),
+        at: 0,
+        uptime: None,
+        times: 0,
+        output: Vec::new(),
+    });
+    assert_eq!(shown(&start(&mut place)), "a . . .");
+}
+
+#[test]
+fn a_commit_that_was_cut_off_is_finished_before_anything_is_decided_on_it() {
+    // The way back is named by the record of the trial alone, and may be taken only when it is seen to be there.
+    let mut place = Raced { slots: on_trial("a . b .", 1), before: usize::MAX, staged: 'c' };
+    place.slots.current = std::mem::take(&mut place.slots.attempting);
+    let back = carry_out(&mut place, &Event::RollBack, &Policy::default(), decide).unwrap();
+    assert_eq!(shown(&back), "a . . b");
+}
+
+#[test]
 fn what_was_judged_is_not_started_again_though_a_crash_came_before_it_was_replaced() {
     let mut on_probation = slots("b . . a");
     on_probation.memory.probation = Some(Crashes { digest: digest('b'), count: 2 });

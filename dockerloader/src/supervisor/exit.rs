@@ -5,7 +5,7 @@ use std::fmt;
 use crate::control::RESTART_EXIT_CODE;
 
 /// How the application's main process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Exit {
     /// `exit(2)` with this code, 0..=255.
     Code(i32),

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 use crate::disk::{self, Disk as _, RealDisk};
 use crate::layout::{Layout, Slot};
 
@@ -59,8 +61,8 @@ pub(crate) fn take_place(layout: &Layout) -> Result<Locked, LockError> {
     let file = match open(&path).and_then(|file| lock(file, &path)) {
         Ok(file) => Some(file),
         Err(error @ LockError::Held { .. }) => return Err(error),
-        Err(LockError::Unusable { source, .. }) if is_out_of_reach(&source) => None,
-        Err(error) => return Err(error),
+        // Whatever is in the file's place: a version on disk is not kept from running for that. The directory has to do.
+        Err(LockError::Unusable { .. }) => None,
     };
     let directory = File::open(layout.root()).map_err(unusable(layout.root().to_owned()));
     let directory = match directory.and_then(|directory| lock(directory, layout.root())) {
@@ -74,8 +76,12 @@ pub(crate) fn take_place(layout: &Layout) -> Result<Locked, LockError> {
 }
 
 fn open(path: &Path) -> Result<File, LockError> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
-    file.or_else(|error| if is_out_of_reach(&error) { File::open(path) } else { Err(error) })
+    // Neither through a link, which may lead anywhere, nor waiting for the other end of a FIFO.
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(flags);
+    let file = options.clone().write(true).create(true).truncate(false).mode(0o600).open(path);
+    file.or_else(|error| if is_out_of_reach(&error) { options.open(path) } else { Err(error) })
         .map_err(|source| LockError::Unusable { path: path.to_owned(), source })
 }
 
@@ -107,6 +113,27 @@ pub(super) fn remove_unfinished(layout: &Layout) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "this test puts things in the file's place")]
+    fn whatever_is_in_the_files_place_the_directory_is_locked_and_nothing_outside_is_touched() {
+        let ground = tempfile::tempdir().unwrap();
+        let outside = tempfile::NamedTempFile::new().unwrap();
+        let layout = Layout::new(ground.path());
+        RealDisk.create_directories(&layout.supervisor_lock()).unwrap();
+        let place = take_place(&layout).unwrap();
+        assert!(matches!(take_place(&layout), Err(LockError::Held { .. })));
+        drop(place);
+        std::fs::remove_dir(layout.supervisor_lock()).unwrap();
+        for target in [outside.path(), &ground.path().join("nowhere")] {
+            std::os::unix::fs::symlink(target, layout.supervisor_lock()).unwrap();
+            let place = take_place(&layout).unwrap();
+            assert!(matches!(take_place(&layout), Err(LockError::Held { .. })));
+            drop(place);
+            std::fs::remove_file(layout.supervisor_lock()).unwrap();
+        }
+        assert!(!ground.path().join("nowhere").exists());
+    }
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "this test makes files")]

@@ -117,7 +117,7 @@ pub(super) enum Outcome {
 }
 
 /// A child process of the same binary.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Helper {
     /// Look for an update and stage it.
     Check,
@@ -175,7 +175,7 @@ pub(super) trait Ground {
 }
 
 /// A version that runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Run {
     pub(super) version: Named,
     /// The end of the trial, if it is on trial.
@@ -192,7 +192,7 @@ pub(super) struct Run {
 }
 
 /// Why the application is being stopped, and what comes then.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Then {
     /// A signal told the supervisor to stop.
     Leave,
@@ -211,7 +211,7 @@ enum Then {
 }
 
 /// What the supervisor is doing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Phase {
     Begin,
     /// Nothing can be run; the helper works, or is started at this time.
@@ -251,7 +251,7 @@ enum Phase {
 }
 
 /// The state of the supervisor.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Machine {
     config: Config,
     phase: Phase,
@@ -398,6 +398,19 @@ impl Machine {
     /// Settles the slots and goes on with whatever they say.
     fn choose(&mut self, now: Millis, first: bool, ground: &mut dyn Ground, actions: &mut Vec<Action>) {
         let (slots, next) = Self::settle(ground);
+        self.run_next(now, first, slots, next, ground, actions);
+    }
+
+    /// Goes on with what is to be run.
+    fn run_next(
+        &mut self,
+        now: Millis,
+        first: bool,
+        slots: Slots,
+        next: NextRun,
+        ground: &mut dyn Ground,
+        actions: &mut Vec<Action>,
+    ) {
         match next {
             NextRun::Trial(version) => self.start(now, version, true, &slots, ground, actions),
             NextRun::Current(version) => {
@@ -416,7 +429,20 @@ impl Machine {
             }
             NextRun::Missing(digest) if self.restored == Some(digest) => {
                 tracing::error!(event = "missing", %digest, "the current version is not on disk, and can't be rebuilt from it");
-                self.install_later(now);
+                let event = Event::Unstartable { reason: "its tree is lost again".to_owned() };
+                let slots = ground.act(&event).unwrap_or_else(|error| {
+                    tracing::error!(event = "settle_failed", "{error}");
+                    ground.slots()
+                });
+                match slots.current.version().cloned() {
+                    Some(version) => {
+                        tracing::warn!(event = "roll_back", from = %digest, to = %version.digest, "running another version");
+                        self.start(now, version, false, &slots, ground, actions);
+                    }
+                    None => {
+                        self.install_later(now);
+                    }
+                }
             }
             NextRun::Missing(digest) => {
                 tracing::error!(event = "missing", %digest, "the current version is not on disk: restoring it");
@@ -530,5 +556,7 @@ impl Machine {
     }
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

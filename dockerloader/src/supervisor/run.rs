@@ -1,8 +1,9 @@
 //! The loop: one poll over signals, timer, sockets and pipes; every decision is the machine's.
 
 mod processes;
-mod requests;
+pub(super) mod requests;
 
+use std::collections::VecDeque;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
@@ -84,6 +85,9 @@ struct Supervisor<'a> {
     server: Server,
     streams: Vec<Stream>,
     helper: Option<HelperPipe>,
+    /// What the machine has not been told yet, and whether it is being told.
+    inputs: VecDeque<Input>,
+    busy: bool,
     generation: String,
     leave: Option<i32>,
     session: Session,
@@ -162,6 +166,8 @@ impl<'a> Supervisor<'a> {
             server,
             streams: Vec::new(),
             helper: None,
+            inputs: VecDeque::new(),
+            busy: false,
             generation: String::new(),
             leave: None,
             session,
@@ -194,6 +200,9 @@ impl<'a> Supervisor<'a> {
             target = %self.settings.target.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string),
             "supervising as process {}", std::process::id()
         );
+        for finding in self.status().findings {
+            tracing::warn!(event = "finding", "{finding}");
+        }
         self.input(Input::Begin);
         while self.leave.is_none() {
             if let Err(error) = self.turn() {
@@ -286,13 +295,21 @@ impl<'a> Supervisor<'a> {
         Ok(ready)
     }
 
-    /// Gives the machine an input and does what it says.
+    /// Gives the machine an input and does what it says. What an action brings about, such as a program that can't be executed, waits
+    /// until all actions are done: else the later ones would undo what the machine said about that.
     fn input(&mut self, input: Input) {
-        let now = self.now();
-        let actions = self.machine.on(now, input, &mut self.ground);
-        for action in actions {
-            self.perform(action);
+        self.inputs.push_back(input);
+        if self.busy {
+            return;
         }
+        self.busy = true;
+        while let Some(input) = self.inputs.pop_front() {
+            let now = self.now();
+            for action in self.machine.on(now, input, &mut self.ground) {
+                self.perform(action);
+            }
+        }
+        self.busy = false;
         if !self.is_published {
             // The disk was full or failed; it may be better by now. What kept it was told once.
             let _ = self.publish();

@@ -93,7 +93,7 @@ pub(super) fn settled(ended: &Ended, before: Option<&Session>, named: &[Digest])
 }
 
 /// What has to be looked at before it is executed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Doubts {
     /// Everything, after a loss of power.
     pub(super) all: bool,

@@ -16,7 +16,7 @@ use super::stamps::Stamps;
 use super::survey::{Look, survey};
 
 /// How closely to look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Depth {
     /// Names, kinds, sizes, owners, modes, link targets, and times of files: no contents are read.
     Quick,

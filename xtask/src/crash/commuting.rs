@@ -11,6 +11,46 @@ pub(super) struct Row {
 /// Syncs that are not missed in the life that is recorded.
 pub(super) const SYNCS: &[Row] = &[
     Row {
+        pattern: "fsync reserve/*",
+        reason: "room on the disk, not bytes: written so that the file system has allocated it before it is needed",
+    },
+    Row {
+        pattern: "fsync reserve: *",
+        reason: "room on the disk: what is lost of it is reserved again at the next start",
+    },
+    Row {
+        pattern: "fsync /dockerloader: mkdir reserve",
+        reason: "room on the disk: what is lost of it is reserved again at the next start",
+    },
+    Row {
+        pattern: "fsync /dockerloader: openat store.lock, mkdir storage",
+        reason: "a first install: what is lost of empty directories and locks is made again",
+    },
+    Row {
+        pattern: "fsync storage: mkdir storage/v1",
+        reason: "a first install: a folder that is lost is made again, and the sync of the whole file system comes before a slot is filled",
+    },
+    Row {
+        pattern: "fsync /dockerloader: rename entrypoint-attempt entrypoint",
+        reason: "a first version that is staged still becomes the current one at the next start; what is written next syncs the same directory",
+    },
+    Row {
+        pattern: "fsync tmp-supervisor.json: *",
+        reason: "a torn record of the last session counts as an end without order: the next start looks closer",
+    },
+    Row {
+        pattern: "fsync tmp-stopped: *",
+        reason: "a torn farewell counts as none: the next start looks closer",
+    },
+    Row {
+        pattern: "fsync /dockerloader: openat tmp-stopped, rename tmp-stopped stopped",
+        reason: "a farewell that is lost makes the next start look closer",
+    },
+    Row {
+        pattern: "fsync /dockerloader: *unlink stopped, *",
+        reason: "where an attempt is counted before anything is executed, that sync covers it; elsewhere it is caught",
+    },
+    Row {
         pattern: "fsync images: openat images/tmp-*, rename images/tmp-*",
         reason: "the sync of the tree covers it; it is needed where a pull finds the tree on disk and extracts nothing",
     },

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::choose::{Bounds, Choice, choices};
-use super::disk::Disk;
+use super::disk::{Change, Disk};
 use super::invariants::{Facts, Known, violation};
 use super::pending::Moment;
 use super::record::{Deed, Operation};
@@ -63,7 +63,12 @@ pub(super) fn steps(start: &Disk, facts: &Facts, operations: &[Operation], versi
 /// One operation further.
 pub(super) fn advance(now: &mut Step, number: usize, operation: &Operation, versions: &Versions) {
     now.moment.take(number, operation);
+    if let Deed::Change(changes) = &operation.deed {
+        let says_farewell = |change: &Change| matches!(change, Change::Name { name, inode: Some(_), .. } if **name == *b"stopped");
+        now.facts.runs &= !changes.iter().any(says_farewell);
+    }
     if let Deed::Execute(path) = &operation.deed {
+        now.facts.runs = true;
         let whole = now.moment.whole();
         let on_trial = View::new(&whole, versions).version(Slot::Attempting);
         let path = String::from_utf8_lossy(path);

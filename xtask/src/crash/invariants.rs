@@ -9,6 +9,8 @@ use super::view::{Memory, Named, Reference, Slot, Trials, View, store};
 pub(super) struct Facts {
     /// What was executed on trial so far, since each was staged.
     pub(super) trials: Trials,
+    /// Something was executed, and has not ended in order since.
+    pub(super) runs: bool,
     /// The episode is over: what it reported as done has to stay.
     pub(super) is_over: bool,
 }
@@ -25,6 +27,8 @@ pub(super) struct Known<'k> {
     pub(super) had_memory: bool,
     /// The versions that had failed before.
     pub(super) failed: [bool; COUNT],
+    /// The version that was on trial at its beginning: its link may still be there.
+    pub(super) tried: Option<usize>,
     /// The slots at its end.
     pub(super) end: [Named; 4],
 }
@@ -58,8 +62,14 @@ fn i1(view: &View<'_>, known: &Known<'_>, _: &Facts) -> Option<String> {
     }
 }
 
-/// No executed file differs from its digest: a tree under a version's name is whole, and so is what says how to start it.
-fn i2(view: &View<'_>, known: &Known<'_>, _: &Facts) -> Option<String> {
+/// No executed file differs from its digest: a tree under a version's name is whole, and so is what says how to start it; and an
+/// end without order looks like one.
+fn i2(view: &View<'_>, known: &Known<'_>, facts: &Facts) -> Option<String> {
+    if facts.runs && view.file("dockerloader/stopped").is_some() {
+        return Some(
+            "it looks as if it had ended in order, so that nobody verifies what the crash left".into(),
+        );
+    }
     let trees = view.names("extracted").filter_map(|name| view.versions.find(&name));
     let mut differences = trees.filter_map(|version| {
         let reference = known.references[version].as_ref()?;
@@ -125,7 +135,7 @@ fn i4(view: &View<'_>, known: &Known<'_>, facts: &Facts) -> Option<String> {
     if known.failed[BAD] && !is_judged {
         return Some(format!("the verdict on {} is lost", name(BAD)));
     }
-    let tried = is_in(Slot::Attempting) && known.failed[BAD];
+    let tried = is_in(Slot::Attempting) && known.failed[BAD] && known.tried != Some(BAD);
     tried.then(|| format!("{} is on trial again", name(BAD)))
 }
 

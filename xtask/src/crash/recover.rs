@@ -82,7 +82,7 @@ impl Ground<'_> {
             Ok(started) => started,
             Err(violation) => return Ok(Some(violation)),
         };
-        let mut facts = Facts { is_over: false, ..facts.clone() };
+        let mut facts = Facts { is_over: false, runs: false, ..facts.clone() };
         for version in trials {
             facts.trials[version] += 1;
         }

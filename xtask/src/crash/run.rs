@@ -253,7 +253,7 @@ impl Run<'_> {
             let beginning = Beginning {
                 name: format!("{}, then {what:?} again", study.name),
                 recorded,
-                facts: Facts { is_over: false, ..key.1.clone() },
+                facts: Facts { is_over: false, runs: false, ..key.1.clone() },
                 target: study.target,
                 versions: self.theatre.versions,
                 references: self.references,

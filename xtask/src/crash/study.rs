@@ -43,6 +43,7 @@ impl<'s> Study<'s> {
             had_current: start.version(Slot::Current).is_some(),
             had_memory: start.memory != Memory::Absent,
             failed: std::array::from_fn(|version| start.verdict(version) == Some("app")),
+            tried: start.version(Slot::Attempting),
             end: View::new(&recording.end, versions).slots,
         };
         drop(start);

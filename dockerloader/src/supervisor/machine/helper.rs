@@ -106,11 +106,18 @@ impl Machine {
             tracing::warn!(event = "unmountable", %digest, "{why}");
         }
         match &self.phase {
-            Phase::Installing { .. } if staged => {
+            // Whatever the helper said, or could not say any more: what is staged can be started without a registry.
+            Phase::Installing { .. } if staged || ground.slots().attempt.version().is_some() => {
                 self.clean_up_wanted = true;
                 self.choose_installed(now, ground, actions);
-                if matches!(self.phase, Phase::Running(_)) {
-                    self.failed_installs = 0;
+                match self.phase {
+                    Phase::Running(_) => self.failed_installs = 0,
+                    // It could not be: whoever fills the disk is not to be asked again at once.
+                    Phase::Installing { retry_at: None } => {
+                        self.check_wanted = false;
+                        self.install_later(now);
+                    }
+                    _ => {}
                 }
             }
             Phase::Installing { .. } => {
@@ -154,13 +161,15 @@ impl Machine {
 
     /// Something was staged while nothing could be run.
     fn choose_installed(&mut self, now: Millis, ground: &mut dyn Ground, actions: &mut Vec<Action>) {
-        if let Ok(slots) = ground.act(&Event::Start)
-            && matches!(next_run(&slots), NextRun::Missing(_))
-        {
-            let reason = "its tree is lost and could not be rebuilt".to_owned();
-            if let Err(error) = ground.act(&Event::Unstartable { reason }) {
-                tracing::error!(event = "settle_failed", "{error}");
-            }
+        let (slots, next) = Self::settle(ground);
+        if !matches!(next, NextRun::Missing(_)) {
+            // Settled once: a second time would count as a second attempt.
+            self.run_next(now, false, slots, next, ground, actions);
+            return;
+        }
+        let reason = "its tree is lost and could not be rebuilt".to_owned();
+        if let Err(error) = ground.act(&Event::Unstartable { reason }) {
+            tracing::error!(event = "settle_failed", "{error}");
         }
         self.choose(now, false, ground, actions);
     }

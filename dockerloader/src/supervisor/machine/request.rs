@@ -27,11 +27,20 @@ impl Machine {
             }
             Phase::Running(run) => {
                 let digest = run.version.digest;
-                match ground.act(&Event::Ready) {
-                    Err(error) if !is_committed(&ground.slots(), digest) => {
+                let result = ground.act(&Event::Ready);
+                let is_committed = is_committed(&ground.slots(), digest);
+                match result {
+                    Err(error) if !is_committed => {
                         tracing::error!(event = "commit_failed", %digest, "{error}");
                         run.is_commit_refused = true;
                         Reply::Refused { reason: format!("the commit could not be written: {error}") }
+                    }
+                    // Its tree or its link is gone, so there is nothing that entrypoint could name.
+                    Ok(_) if !is_committed => {
+                        let reason =
+                            "entrypoint-attempting does not name this version any more, or its tree is gone";
+                        tracing::error!(event = "commit_failed", %digest, "{reason}");
+                        Reply::Refused { reason: reason.to_owned() }
                     }
                     result => {
                         if let Err(error) = result {

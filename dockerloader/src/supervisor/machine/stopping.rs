@@ -14,10 +14,10 @@ const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 
 /// A version whose trial is over.
-struct Tried {
-    digest: Digest,
-    /// It said that it is ready, and the disk refused to write that down.
-    is_commit_refused: bool,
+pub(super) struct Tried {
+    pub(super) digest: Digest,
+    /// What is known already: not its fault. `None` to judge it by how it ended.
+    pub(super) verdict: Option<VerdictKind>,
 }
 
 impl Machine {
@@ -86,7 +86,9 @@ impl Machine {
                 self.verify_first(now, run.version.digest, Depth::Full, why, actions);
             }
             Then::FailTrial { reason, exit: cause } => {
-                let tried = Tried { digest: run.version.digest, is_commit_refused: run.is_commit_refused };
+                // One that works, and said so, is not to blame when the disk refuses to commit it (I5).
+                let verdict = run.is_commit_refused.then_some(VerdictKind::Environment);
+                let tried = Tried { digest: run.version.digest, verdict };
                 self.trial_failed(now, tried, reason, cause, ground, actions);
             }
             Then::Hung => {
@@ -109,35 +111,17 @@ impl Machine {
         by_disk && !self.leaving && self.restored != Some(digest)
     }
 
-    /// The files of a version on trial are whole: it is judged by what it did.
-    pub(super) fn judge_trial(
+    /// A trial is over, and that was that.
+    pub(super) fn trial_failed(
         &mut self,
         now: Millis,
-        digest: Digest,
-        reason: String,
-        exit: Exit,
-        ground: &mut dyn Ground,
-        actions: &mut Vec<Action>,
-    ) {
-        let tried = Tried { digest, is_commit_refused: false };
-        self.trial_failed(now, tried, reason, Some(exit), ground, actions);
-    }
-
-    fn trial_failed(
-        &mut self,
-        now: Millis,
-        Tried { digest, is_commit_refused }: Tried,
+        Tried { digest, verdict }: Tried,
         reason: String,
         cause: Option<Exit>,
         ground: &mut dyn Ground,
         actions: &mut Vec<Action>,
     ) {
-        // It works, and said so: that it gave up when the disk refused to commit it is not its fault (I5).
-        let kind = if is_commit_refused {
-            VerdictKind::Environment
-        } else {
-            whose_fault(cause, ground.out_of_memory())
-        };
+        let kind = verdict.unwrap_or_else(|| whose_fault(cause, ground.out_of_memory()));
         let output = ground.output();
         let why = format!("{reason}{}", last_words(&output));
         let failed = ground.act(&Event::TrialFailed { kind, reason, output });

@@ -1,5 +1,6 @@
 //! Looking at a version's files by a helper: before it is started, when it could not be executed, and all of them in the background.
 
+use super::stopping::Tried;
 use super::{
     Action, Event, Exit, Ground, Helper, Machine, Millis, Outcome, Phase, STEADY, Then, VERIFY_BEFORE_START,
     exit,
@@ -9,7 +10,7 @@ use crate::slots::VerdictKind;
 use crate::tree::Depth;
 
 /// Why a version's files are looked at while nothing runs, and so what follows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Why {
     /// The machine stopped without a word, or the version's last run ended oddly: it is started after that.
     Doubt,
@@ -98,19 +99,31 @@ impl Machine {
                 tracing::error!(event = "runs_damaged", %digest, "what is executed is whole and nothing else is on disk, so it runs: {error}");
                 self.go_on(now, on_trial, ground, actions);
             }
-            (Why::Trial { reason, exit }, Outcome::Done | Outcome::Failed { .. }) => {
-                self.judge_trial(now, digest, reason, exit, ground, actions);
+            (Why::Trial { reason, exit }, Outcome::Done) => {
+                // It is judged by what it did.
+                let tried = Tried { digest, verdict: None };
+                self.trial_failed(now, tried, reason, Some(exit), ground, actions);
+            }
+            (Why::Trial { reason, exit }, Outcome::Failed { error, .. }) => {
+                // Whether its files are whole is not known, so neither is whose fault it was (I5).
+                let reason = format!("{reason}; its files could not be looked at: {error}");
+                let tried = Tried { digest, verdict: Some(VerdictKind::Environment) };
+                self.trial_failed(now, tried, reason, Some(exit), ground, actions);
             }
             (Why::Exec(cause), Outcome::Done | Outcome::Failed { .. }) => {
                 // There is nothing to repair about it.
                 self.restored = Some(digest);
                 self.crashed(now, (digest, now), cause, &cause.to_string(), ground, actions);
             }
-            (_, Outcome::Damaged { error, .. }) if on_trial => {
+            (why, Outcome::Damaged { error, .. }) if on_trial => {
                 // The version itself was never asked (I5).
                 let reason = format!("its tree is damaged and could not be repaired: {error}");
-                let event = Event::TrialFailed { kind: VerdictKind::Environment, reason, output: Vec::new() };
-                self.act_and_choose(now, &event, ground, actions);
+                let cause = match why {
+                    Why::Exec(cause) | Why::Trial { exit: cause, .. } => cause,
+                    Why::Doubt => exit::NOT_THERE,
+                };
+                let tried = Tried { digest, verdict: Some(VerdictKind::Environment) };
+                self.trial_failed(now, tried, reason, Some(cause), ground, actions);
             }
             (why, Outcome::Damaged { error, .. }) => {
                 let cause = if let Why::Exec(cause) = why { cause } else { exit::NOT_THERE };

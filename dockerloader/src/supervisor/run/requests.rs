@@ -29,22 +29,7 @@ impl Supervisor<'_> {
     }
 
     pub(super) fn answer(&mut self, Asked { token, request, trusted }: Asked) {
-        let allowed = match &request {
-            Request::Ready { generation }
-            | Request::Extend { generation, .. }
-            | Request::Check { generation } => match generation {
-                Some(generation) if *generation == self.generation => Ok(()),
-                Some(_) => Err("this run is over: another one has taken its place"),
-                None if trusted => Ok(()),
-                None => Err("only root, the supervisor's user and the application itself may ask this"),
-            },
-            Request::Status => Ok(()),
-            Request::Rollback | Request::Forget { .. } if trusted => Ok(()),
-            Request::Rollback | Request::Forget { .. } => {
-                Err("only root and the supervisor's user may ask this")
-            }
-        };
-        if let Err(reason) = allowed {
+        if let Err(reason) = allowed(&request, &self.generation, trusted) {
             self.server.reply(token, &Reply::Refused { reason: reason.to_owned() });
             return;
         }
@@ -86,5 +71,57 @@ impl Supervisor<'_> {
             pulling: view.helper == Some(Helper::Check),
         });
         status
+    }
+}
+
+/// Whether a request may be made: by the run that `generation` names, or by whoever is trusted.
+///
+/// # Errors
+/// Why not.
+pub(in crate::supervisor) fn allowed(
+    request: &Request,
+    generation: &str,
+    trusted: bool,
+) -> Result<(), &'static str> {
+    match request {
+        Request::Ready { generation: asking }
+        | Request::Extend { generation: asking, .. }
+        | Request::Check { generation: asking } => match asking {
+            Some(asking) if asking == generation => Ok(()),
+            Some(_) => Err("this run is over: another one has taken its place"),
+            None if trusted => Ok(()),
+            None => Err("only root, the supervisor's user and the application itself may ask this"),
+        },
+        Request::Status => Ok(()),
+        Request::Rollback | Request::Forget { .. } if trusted => Ok(()),
+        Request::Rollback | Request::Forget { .. } => Err("only root and the supervisor's user may ask this"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+
+    #[test]
+    fn only_the_run_that_goes_on_speaks_for_itself_and_only_the_trusted_for_others() {
+        let run = |name: &str| Some(name.to_owned());
+        let forget = Request::Forget { digest: Digest::from_bytes([1; 32]) };
+        for (request, trusted, expected) in [
+            (Request::Ready { generation: run("now") }, false, true),
+            (Request::Ready { generation: run("before") }, false, false),
+            (Request::Ready { generation: run("before") }, true, false),
+            (Request::Ready { generation: None }, false, false),
+            (Request::Ready { generation: None }, true, true),
+            (Request::Extend { generation: run("before"), milliseconds: 1 }, true, false),
+            (Request::Check { generation: run("now") }, false, true),
+            (Request::Status, false, true),
+            (Request::Rollback, false, false),
+            (Request::Rollback, true, true),
+            (forget.clone(), false, false),
+            (forget, true, true),
+        ] {
+            assert_eq!(allowed(&request, "now", trusted).is_ok(), expected, "{request:?} {trusted}");
+        }
     }
 }
