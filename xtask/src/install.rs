@@ -24,8 +24,6 @@ enum Source {
     Crate(&'static str),
     /// A component of the toolchain.
     Component(&'static str),
-    /// Another toolchain.
-    Toolchain(&'static str),
 }
 
 const fn debian(name: &'static str, packages: &'static [&'static str], purpose: &'static str) -> Need {
@@ -35,9 +33,6 @@ const fn debian(name: &'static str, packages: &'static [&'static str], purpose: 
 const fn container(name: &'static str, packages: &'static [&'static str], purpose: &'static str) -> Need {
     Need { name, source: Source::Debian(packages), purpose, containers: true }
 }
-
-/// The toolchain of the fuzz targets.
-pub(crate) const NIGHTLY: &str = "nightly";
 
 const NEEDS: &[Need] = &[
     Need {
@@ -57,18 +52,6 @@ const NEEDS: &[Need] = &[
         name: "cargo-deny",
         source: Source::Crate("cargo-deny"),
         purpose: "licences and sources of the dependencies",
-        containers: false,
-    },
-    Need {
-        name: "cargo-fuzz",
-        source: Source::Crate("cargo-fuzz"),
-        purpose: "fuzzes what reads untrusted bytes",
-        containers: false,
-    },
-    Need {
-        name: NIGHTLY,
-        source: Source::Toolchain(NIGHTLY),
-        purpose: "fuzz targets are built with it",
         containers: false,
     },
     debian("tini", &["tini"], "the behaviour of PID 1 is compared with it"),
@@ -122,7 +105,6 @@ fn describe(need: &Need) -> String {
         Source::Debian(packages) => format!("Debian package {}", packages.join(" or ")),
         Source::Crate(name) => format!("cargo install --locked {name}"),
         Source::Component(name) => format!("rustup component add {name}"),
-        Source::Toolchain(name) => format!("rustup toolchain install {name}"),
     };
     format!("{} ({}): {source}", need.name, need.purpose)
 }
@@ -147,9 +129,6 @@ pub(crate) fn ensure(containers: bool, refuse: bool) -> Result {
             Source::Debian(_) => {}
             Source::Crate(name) => cargo().args(["install", "--locked", name]).run()?,
             Source::Component(name) => Call::new("rustup").args(["component", "add", name]).run()?,
-            Source::Toolchain(name) => {
-                Call::new("rustup").args(["toolchain", "install", "--profile", "minimal", name]).run()?;
-            }
         }
     }
     match missing.iter().find(|need| !is_present(need.name)) {
@@ -178,13 +157,7 @@ fn is_present(name: &str) -> bool {
     // Compose v2 is a plugin of the command line.
     let plugin =
         || name == "docker-compose" && Call::new("docker").args(["compose", "version"]).read().is_ok();
-    let toolchain = || name == NIGHTLY && has_toolchain(name);
-    find_program(name).is_some() || plugin() || toolchain()
-}
-
-/// Whether rustup can run this toolchain's compiler.
-pub(crate) fn has_toolchain(name: &str) -> bool {
-    Call::new("rustup").args(["run", name, "rustc", "--version"]).read().is_ok()
+    find_program(name).is_some() || plugin()
 }
 
 #[cfg(test)]

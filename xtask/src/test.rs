@@ -23,6 +23,9 @@ pub(crate) struct Arguments {
     /// Leave out the tests in containers
     #[arg(long)]
     no_docker: bool,
+    /// Fuzz as well, each target for 20 seconds: takes minutes to build
+    #[arg(long)]
+    fuzz: bool,
     /// Only the tests whose names contain one of these words, without lints, documentation and package
     filter: Vec<String>,
 }
@@ -63,7 +66,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         stages.run("process 1", |_| as_root(&["pid1", "--quick"]));
         stages.run("soak", |_| as_root(&["soak", "--quick"]));
         stages.run("hostile images", |_| hostile());
-        stages.run("fuzz", |_| fuzz());
+        stages.run("fuzz", |_| fuzz(arguments));
         stages.run("crash states", |_| judge(cargo().args(["xtask", "crash", "--quick"])));
         stages.run("benchmark", |_| benchmark(arguments));
         stages.run("registry faults", |_| judge(cargo().args(["xtask", "faults", "--quick"])));
@@ -134,7 +137,10 @@ fn hostile() -> Result<Verdict> {
 }
 
 /// Each fuzz target for 20 seconds.
-fn fuzz() -> Result<Verdict> {
+fn fuzz(arguments: &Arguments) -> Result<Verdict> {
+    if !arguments.fuzz {
+        return Ok(Verdict::Skipped("--fuzz was not given; the corpus is among the tests".into()));
+    }
     if let Some(missing) = fuzz::missing() {
         return Ok(Verdict::Skipped(missing));
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use crate::blobs::space::{self, Full, Need};
 use crate::blobs::{self, Blobs};
 use crate::digest::Digest;
-use crate::disk::RealDisk;
+use crate::disk::{Disk as _, RealDisk};
 use crate::launch::Launch;
 use crate::layout::Layout;
 use crate::limits::Limits;
@@ -122,8 +122,10 @@ impl Pull<'_> {
             }
         };
         result.inspect_err(|error| {
-            // A version that is complete but for the last step keeps what it is restored from.
-            if error.is_full() && install::installed(self.layout, &content.digest).is_none() {
+            // A version whose tree has its name is complete but for the last step: it keeps what it is restored from. On a disk that
+            // is full it can't be looked at more closely: a view of it may need room.
+            let is_named = RealDisk.kind(&self.layout.tree(&content.digest)).is_ok_and(|kind| kind.is_some());
+            if error.is_full() && !is_named {
                 // The error that led here is the one to report.
                 missing.iter().for_each(|digest| drop(blobs.forget(digest)));
             }

@@ -14,7 +14,6 @@ use clap::Args;
 
 use crate::call::Call;
 use crate::failure::{Context as _, Failure, Result};
-use crate::install::{NIGHTLY, has_toolchain};
 use crate::interrupt;
 use crate::workspace::{find_program, host_triple, root};
 
@@ -29,6 +28,9 @@ const TARGETS: [(&str, u32); 8] = [
     ("dotenv", 4096),
     ("state", 8192),
 ];
+/// The toolchain of the fuzz targets.
+const NIGHTLY: &str = "nightly";
+
 /// Seconds for each target when nobody says otherwise.
 const SECONDS: u64 = 20;
 /// Targets that run at the same time.
@@ -53,6 +55,11 @@ pub(crate) fn missing() -> Option<String> {
     }
     (!has_toolchain(NIGHTLY))
         .then(|| format!("there is no such toolchain: rustup toolchain install {NIGHTLY}"))
+}
+
+/// Whether rustup can run this toolchain's compiler.
+fn has_toolchain(name: &str) -> bool {
+    Call::new("rustup").args(["run", name, "rustc", "--version"]).read().is_ok()
 }
 
 /// The short run of all targets.
@@ -110,7 +117,7 @@ fn fuzz(arguments: &Arguments) -> Result<bool> {
 fn build() -> Result {
     // The cargo that runs this, if one does, is of another toolchain.
     Call::new("rustup")
-        .args(["run", NIGHTLY, "cargo", "fuzz", "build", "--sanitizer", "none"])
+        .args(["run", "cargo", "fuzz", "build", "--sanitizer", "none"])
         .in_directory(root())
         .without_env("CARGO")
         .without_env("CARGO_MANIFEST_DIR")
