@@ -8,6 +8,8 @@ pub mod programs;
 
 pub mod supervised;
 
+pub mod sealed;
+
 pub mod namespace;
 
 pub mod group;

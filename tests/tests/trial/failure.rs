@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
 use tests::process::is_alive;
+use tests::sealed::seal;
 
 use crate::apps::{SERVE, Update};
 
@@ -31,22 +32,11 @@ fn every_kind_of_failed_trial_is_rolled_back() {
         ("kill -KILL $$", AsItIs, "environment", "killed by SIGKILL before it was ready"),
         ("while :; do sleep 600 & wait $!; done", AsItIs, "app", "hung: not ready after"),
         ("trap '' TERM; while :; do sleep 1; done", AsItIs, "app", "hung: not ready after"),
-        // Nobody sealed these trees, so nobody can say whether the image is like that or the disk has made it so.
-        ("", Mode(0o644), "environment", "can't be executed: Permission denied"),
-        (
-            "",
-            Content(b"#!/nonexistent/interpreter\n"),
-            "environment",
-            "can't be executed: No such file or directory",
-        ),
-        (
-            "",
-            Content(b"echo no interpreter is named\n"),
-            "environment",
-            "can't be executed: Exec format error",
-        ),
-        ("", Content(foreign), "environment", "can't be executed: Exec format error"),
-        ("", Content(b""), "environment", "can't be executed: Exec format error"),
+        ("", Mode(0o644), "app", "can't be executed: Permission denied"),
+        ("", Content(b"#!/nonexistent/interpreter\n"), "app", "can't be executed: No such file or directory"),
+        ("", Content(b"echo no interpreter is named\n"), "app", "can't be executed: Exec format error"),
+        ("", Content(foreign), "app", "can't be executed: Exec format error"),
+        ("", Content(b""), "app", "can't be executed: Exec format error"),
     ] {
         let update = Update::to(&format!("{LAST_WORDS}\n{end}"));
         let path = update.stage.ground.tree(&update.new).join("entrypoint");
@@ -61,6 +51,8 @@ fn every_kind_of_failed_trial_is_rolled_back() {
                 false
             }
         };
+        // The image is like that: its files are whole.
+        seal(&update.stage.ground, &update.new);
         let mut running = update.stage.supervise(&[
             ("DOCKERLOADER_TRIAL_TIMEOUT_MS", if reason.starts_with("hung") { "300" } else { "30000" }),
             ("DOCKERLOADER_STOP_GRACE_MS", "200"),
@@ -89,6 +81,18 @@ fn every_kind_of_failed_trial_is_rolled_back() {
         assert_eq!(running.seen("try").len(), usize::from(executed));
         running.stop(15);
     }
+}
+
+/// Nobody can say whether the image is like that or the disk has made it so.
+#[test]
+fn a_version_without_a_seal_is_not_blamed_for_not_being_executed() {
+    let update = Update::to("");
+    let path = update.stage.ground.tree(&update.new).join("entrypoint");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+    let mut running = update.stage.supervise(&[]);
+    let rolled_back = running.event("roll_back", 1);
+    assert_eq!(rolled_back["verdict"], "environment");
+    update.assert_rolled_back(false);
 }
 
 #[test]

@@ -147,6 +147,8 @@ fn perform(
     })?;
     let digest = scene.ground.plant(&format!("defect-{number}"), "#!/bin/sh\nexit 0\n");
     defect.apply(&scene.ground.tree(&digest).join("entrypoint")).context("make a bad program")?;
+    // The image is like that: its files are whole.
+    ::tests::sealed::seal(&scene.ground, &digest);
     scene.ground.link("entrypoint-attempt", &digest);
     wait_for("the verdict", || {
         if let Some(code) = contained.code()? {
@@ -158,8 +160,7 @@ fn perform(
         Ok(is_over.then_some(()))
     })?;
     let verdict = last_verdict(scene)?;
-    // Nobody sealed these trees, so nobody can say whether the image is like that or the disk has made it so.
-    let is_right = verdict["kind"] == "environment"
+    let is_right = verdict["kind"] == "app"
         && verdict["reason"].as_str().is_some_and(|reason| reason.contains(defect.reason()));
     Ok((!is_right).then(|| verdict.to_string()))
 }
