@@ -1,7 +1,29 @@
 //! deviced brings the local Docker daemon to a declared state.
 //!
-//! The flow: [`document`] (text -> what has to run).
+//! The flow: [`document`] (text -> what has to run), [`choose`] (which version), [`desired`] and [`observed`] (what has to be, what is) -> [`plan`]
+//! (pure) -> steps -> [`engine`]. [`history`] is what outlives a restart, [`manager`] the door for the API.
 
 pub mod document;
+
+pub mod labels;
+pub mod spec;
+
+pub mod engine;
+pub mod observed;
+
+pub mod sources;
+
+pub mod choose;
+pub mod desired;
+
+pub mod swap;
+
+pub mod history;
+
+pub mod plan;
+
+pub mod report;
+
+pub mod manager;
 
 pub mod cli;
