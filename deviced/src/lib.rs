@@ -16,6 +16,7 @@ pub mod sources;
 pub mod choose;
 pub mod desired;
 
+pub mod health;
 pub mod swap;
 
 pub mod history;
