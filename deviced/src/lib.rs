@@ -9,6 +9,7 @@ pub mod labels;
 pub mod spec;
 
 pub mod engine;
+pub mod probe;
 pub mod observed;
 
 pub mod sources;

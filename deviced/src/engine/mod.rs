@@ -1,4 +1,33 @@
 //! The container engine: all that is ever done to it, and what it says. The only place that speaks to Docker.
+//!
+//! The flow: what is asked -> `version` (which API) and `link` (one connection for each request) -> the engine; its answer -> `list`, `inspect`, `pull`,
+//! `lines`, `logs`, `events` (pure). `docker` puts them together.
+
+mod version;
+
+mod failure;
+
+mod link;
+
+mod list;
+
+mod inspect;
+
+mod create;
+
+mod pull;
+
+mod lines;
+
+mod logs;
+
+mod events;
+
+mod streams;
+
+mod docker;
+
+pub use docker::{Deadlines, Docker};
 
 use std::collections::BTreeMap;
 use std::fmt;
