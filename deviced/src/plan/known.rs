@@ -24,8 +24,11 @@ pub struct Known {
     pub hooks: BTreeMap<String, HooksEnd>,
     /// Pulls that are under way or have failed, by manifest.
     pub pulls: BTreeMap<Digest, PullState>,
-    /// Containers whose last steps failed: why, and how long they are left alone.
+    /// Containers whose last steps failed: why, and how long they are left alone. Images whose removal failed, by name. A failure ends when a
+    /// swap was written down after it.
     pub failures: BTreeMap<String, Pause>,
+    /// Containers that deviced has started and that have ended again: how long until the next start.
+    pub starts: BTreeMap<String, Duration>,
     /// Containers whose window is closed, and when it opens.
     pub closed: BTreeMap<String, Duration>,
     /// Containers that somebody wants updated now, whatever their window says.

@@ -1,5 +1,11 @@
 //! What has to be: the document, what somebody said over it, and the version that was chosen.
 
+mod make;
+mod patch;
+
+pub use make::{desired, set_targets};
+pub use patch::patched;
+
 use std::collections::BTreeMap;
 
 use dockerloader::digest::Digest;
@@ -62,6 +68,10 @@ pub struct Wanted {
     pub paused: Option<String>,
     /// Somebody stopped it by hand.
     pub stopped: bool,
+    /// Somebody rolled it back by hand, and it stays so until it is released.
+    pub pinned: bool,
+    /// Nothing new can be made of it until somebody acts: why. What runs goes on.
+    pub blocked: Option<String>,
     /// Which version it has to be; or why none is known.
     pub target: Result<Target, String>,
 }
