@@ -3,6 +3,8 @@
 //! The flow: [`document`] (text -> what has to run), [`choose`] (which version), [`desired`] and [`observed`] (what has to be, what is) -> [`plan`]
 //! (pure) -> steps -> [`engine`]. [`history`] is what outlives a restart, [`manager`] the door for the API.
 
+pub mod settings;
+
 pub mod document;
 
 pub mod labels;
