@@ -25,9 +25,15 @@ pub mod swap;
 pub mod history;
 
 pub mod plan;
+pub mod apply;
+
+pub mod reconcile;
 
 pub mod report;
 
 pub mod manager;
+
+pub mod api;
+pub mod run;
 
 pub mod cli;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 
+use dockerloader::config::RegistrySettings;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tracing_subscriber::fmt::time::SystemTime;
@@ -64,6 +65,7 @@ pub async fn run() -> Result<End, Box<dyn std::error::Error>> {
         history,
         document: settings.document.clone(),
         instance: settings.instance.clone(),
+        registry: RegistrySettings { docker_config: settings.docker_config.clone(), ..RegistrySettings::default() },
         environment: environment(),
     };
     let looped = tokio::spawn(reconcile::run(device, received, reports, stopped));

@@ -45,6 +45,8 @@ pub struct Outcome {
     pub hooks: Option<HooksEnd>,
     /// Containers that were touched: what is known about them is stale.
     pub touched: Vec<ContainerId>,
+    /// Something was started or changed in place, and not because it was replaced.
+    pub mended: bool,
     /// The step that failed; those after it were not begun.
     pub failed: Option<Failed>,
 }
@@ -81,7 +83,9 @@ impl From<HistoryError> for Error {
 impl<E: Engine> Context<E> {
     /// Carries out steps until one fails.
     pub async fn carry_out(&self, steps: &[Step]) -> Outcome {
-        let mut outcome = Outcome::default();
+        let is_mending = |step: &Step| matches!(step, Step::Start(_) | Step::Update { .. });
+        let mended = steps.iter().any(is_mending) && !steps.iter().any(|step| matches!(step, Step::Record(_)));
+        let mut outcome = Outcome { mended, ..Outcome::default() };
         for step in steps {
             tracing::info!(event = "step", container = %self.subject, "{}: {step}", self.subject);
             match self.step(step, &mut outcome).await {

@@ -11,7 +11,6 @@ use super::state::{Loop, Pulling};
 use super::wake::Wake;
 use super::watch::{Watched, watch};
 use crate::apply::{Context, Outcome};
-use crate::choose::Offer;
 use crate::desired::{Desired, Wanted};
 use crate::engine::{Engine, Error, ImageId, Progress, Pull};
 use crate::plan::{Plan, Step};
@@ -83,7 +82,9 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             return;
         }
         let offers: Vec<_> = self.offers.get(container).into_iter().flatten().filter(|offer| offer.digest == digest).cloned().collect();
-        let platform = self.platform(container);
+        let named = self.document.document.iter().flat_map(|document| &document.containers);
+        let Some(named) = named.clone().find(|named| named.id == *container) else { return };
+        let (image, platform) = (named.image.clone(), named.run.platform.clone());
         let progress = Arc::new(Mutex::new(Progress::default()));
         let containers = BTreeSet::from([container.clone()]);
         self.pulls.insert(digest, Pulling { containers, progress: Arc::clone(&progress) });
@@ -91,14 +92,22 @@ impl<E: Engine, P: Probe> Loop<E, P> {
         tokio::spawn(async move {
             let mut problems = Vec::new();
             let mut pulled = None;
-            for offer in offers.iter().filter(|offer| offer.registry != "engine") {
-                let pull = sources.for_pull(offer, platform.as_deref()).await;
-                match pull_one(&*engine, &pull, &progress).await {
+            let offers = offers.iter().filter(|offer| offer.registry != "engine");
+            // Each offer by itself, then once more through the relay: what one registry broke off another one brings to its end.
+            for (offer, attempt) in offers.flat_map(|offer| [(offer, 0), (offer, 1)]) {
+                let pulling = match sources.for_pull(&image, platform.as_deref(), offer, attempt).await {
+                    Ok(pulling) => pulling,
+                    Err(problem) => {
+                        problems.push(format!("{}: {}", problem.registry, problem.text));
+                        continue;
+                    }
+                };
+                match pull_one(&*engine, &pulling.pull, &progress).await {
                     Ok(image) => {
                         pulled = Some(image);
                         break;
                     }
-                    Err(error) => problems.push(format!("{}: {error}", offer.registry)),
+                    Err(error) => problems.push(format!("{}: {error}", pulling.from)),
                 }
             }
             let result = pulled.ok_or_else(|| match problems.as_slice() {
@@ -107,11 +116,6 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             });
             let _ = wakes.send(Wake::Pulled { container, digest, result }).await;
         });
-    }
-
-    fn platform(&self, container: &str) -> Option<String> {
-        let containers = &self.document.document.as_ref()?.containers;
-        containers.iter().find(|known| known.id == container)?.run.platform.clone()
     }
 
     /// Watches what is to prove itself and is not watched yet; no longer what is not.
@@ -179,11 +183,6 @@ impl<E: Engine, P: Probe> Loop<E, P> {
     fn rejected(&self, container: &str) -> BTreeSet<Digest> {
         let verdicts = self.verdicts.iter().filter(|verdict| verdict.container == container);
         verdicts.map(|verdict| verdict.digest).collect()
-    }
-
-    /// The offer that an image is pulled from.
-    pub(super) fn offered(&self, container: &str, digest: &Digest) -> Option<&Offer> {
-        self.offers.get(container)?.iter().find(|offer| offer.digest == *digest)
     }
 }
 

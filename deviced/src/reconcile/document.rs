@@ -36,14 +36,8 @@ impl<E: Engine, P: Probe> Loop<E, P> {
 
     fn put_in_force(&mut self, revision: u64, text: String, document: Document) {
         let remembered = self.device.history.registries().unwrap_or_default();
-        let sources = Sources::new(&document.registries, &remembered, &self.device.environment);
-        let problem = match sources {
-            Ok(sources) => {
-                self.sources = Some(Arc::new(sources));
-                None
-            }
-            Err(error) => Some(format!("registries: {error}")),
-        };
+        let (settings, environment) = (&self.device.registry, &self.device.environment);
+        self.sources = Some(Arc::new(Sources::new(&document.registries, &remembered, settings, environment)));
         for container in &document.containers {
             self.surveys.want(&container.id);
             self.failed_steps.forget(&container.id);
@@ -51,7 +45,7 @@ impl<E: Engine, P: Probe> Loop<E, P> {
         let is_named = |id: &str| document.containers.iter().any(|container| container.id == id);
         self.surveys.retain(is_named);
         self.offers.retain(|id, _| is_named(id));
-        self.document = InForce { revision, text, document: Some(document), problem };
+        self.document = InForce { revision, text, document: Some(document), problem: None };
     }
 
     /// Reads the file, and lets it in if it is another one. One that is missing or wrong changes nothing.

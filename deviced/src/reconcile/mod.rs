@@ -52,6 +52,8 @@ pub struct Device<E, P> {
     pub document: PathBuf,
     /// Whose things in the engine are ours.
     pub instance: String,
+    /// What registries need besides what the document says.
+    pub registry: dockerloader::config::RegistrySettings,
     /// deviced's own environment, for names without a value.
     pub environment: std::collections::BTreeMap<String, String>,
 }

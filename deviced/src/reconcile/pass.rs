@@ -15,6 +15,8 @@ use crate::probe::Probe;
 
 /// Between two attempts to reach an engine that is away.
 const AWAY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// What has run for so long since it was started is not started over and over.
+const QUIET: Duration = Duration::from_secs(60);
 /// Probations are written down this often.
 const PROBATION_STEP: Duration = Duration::from_secs(30);
 
@@ -34,6 +36,7 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             self.read_file();
         }
         self.watch_probations();
+        self.rests.settle(QUIET, clock::now());
         let desired = self.choose();
         let known = self.known();
         let mut plan = plan::plan(&desired, &self.observed, &known);
@@ -125,6 +128,7 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             hooks: self.hooks_ended(now),
             pulls: failed.chain(pulls).collect(),
             failures: self.failed_steps.left(now),
+            rests: self.rests.left(now).into_iter().map(|(id, pause)| (id, pause.left)).collect(),
             closed: closed.collect(),
             hurried: self.hurried.clone(),
             busy: self.workers.keys().cloned().collect(),
@@ -181,7 +185,8 @@ impl<E: Engine, P: Probe> Loop<E, P> {
         let asked = containers.map(|container| {
             self.surveys.next(&container.id, container.update.interval.0, now).max(Duration::from_secs(1))
         });
-        let paused = [self.failed_pulls.next(now), self.failed_steps.next(now)].into_iter().flatten();
+        let paused = [self.failed_pulls.next(now), self.failed_steps.next(now), self.rests.next(now)];
+        let paused = paused.into_iter().flatten();
         let probation = self.versions.values().filter_map(|versions| versions.first());
         let probation = probation.filter(|version| !version.probation.is_zero()).map(|_| PROBATION_STEP);
         let pulling = (!self.pulls.is_empty()).then_some(Duration::from_secs(1));

@@ -52,6 +52,11 @@ impl<K: Ord + Clone> Pauses<K> {
         self.failed.values().filter_map(|failing| failing.until.checked_duration_since(now)).filter(|left| !left.is_zero()).min()
     }
 
+    /// Forgets what has been left alone for as long as `quiet` since its pause was over.
+    pub(super) fn settle(&mut self, quiet: Duration, now: Instant) {
+        self.failed.retain(|_, failing| now.saturating_duration_since(failing.until) < quiet);
+    }
+
     /// Forgets everything whose key `keep` does not want.
     pub(super) fn retain(&mut self, keep: impl Fn(&K) -> bool) {
         self.failed.retain(|key, _| keep(key));
@@ -80,6 +85,11 @@ mod tests {
         pauses.forget(&"web");
         pauses.failed("web", "no".to_owned(), now);
         assert_eq!(pauses.left(now)["web"].left, seconds(2));
+        pauses.settle(seconds(60), now + seconds(61));
+        assert!(!pauses.left(now).is_empty());
+        pauses.settle(seconds(60), now + seconds(62));
+        assert!(pauses.left(now).is_empty());
+        pauses.failed("web", "no".to_owned(), now);
         pauses.retain(|_| false);
         assert_eq!(pauses.next(now), None);
     }

@@ -61,6 +61,8 @@ pub(super) struct Loop<E, P> {
     pub(super) pulls: BTreeMap<Digest, Pulling>,
     pub(super) failed_pulls: Pauses<Digest>,
     pub(super) failed_steps: Pauses<String>,
+    /// Containers that were started or changed in place: how long until that may be done again.
+    pub(super) rests: Pauses<String>,
 
     pub(super) probation: Instant,
     pub(super) passes: Passes,
@@ -109,6 +111,8 @@ pub(super) struct Passes {
 
 /// After steps that failed.
 const STEP_PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(300));
+/// After a start by deviced.
+const REST: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// After pulls that failed.
 const PULL_PAUSE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(600));
 
@@ -145,6 +149,7 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             pulls: BTreeMap::new(),
             failed_pulls: Pauses::new(PULL_PAUSE.0, PULL_PAUSE.1),
             failed_steps: Pauses::new(STEP_PAUSE.0, STEP_PAUSE.1),
+            rests: Pauses::new(REST.0, REST.1),
             probation: clock::now(),
             passes: Passes::default(),
         };
@@ -251,6 +256,9 @@ impl<E: Engine, P: Probe> Loop<E, P> {
         if let Some(end) = outcome.hooks {
             self.hooks.insert(subject.to_owned(), (end, now));
         }
+        if outcome.mended {
+            self.rests.failed(subject.to_owned(), "it was started a moment ago".to_owned(), now);
+        }
         match outcome.failed {
             Some(failed) => {
                 let text = format!("{}: {}", failed.step, failed.error);
@@ -287,7 +295,8 @@ impl<E: Engine, P: Probe> Loop<E, P> {
 
     fn surveyed(&mut self, container: &str, survey: Survey) {
         let now = clock::now();
-        let since = self.surveys.end(container, survey.problems, now).unwrap_or_default();
+        let problems = survey.problems.into_iter().map(|problem| (problem.registry, problem.text)).collect();
+        let since = self.surveys.end(container, problems, now).unwrap_or_default();
         let mut offers = survey.offers;
         for offer in &mut offers {
             let history = &self.device.history;
