@@ -61,7 +61,7 @@ impl Observed {
     }
 
     /// All containers of ours for one of the document.
-    pub fn of<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a Container> {
+    pub fn of<'a>(&'a self, id: &str) -> impl Iterator<Item = &'a Container> {
         self.containers
             .iter()
             .filter(move |container| container.labels.get(labels::ID).is_some_and(|own| own == id))
@@ -71,7 +71,7 @@ impl Observed {
     /// history says proved itself; else one that runs; else the one with its name; else the newest.
     pub fn current<'a>(
         &'a self,
-        id: &'a str,
+        id: &str,
         swap: Option<&Swap>,
         versions: &[Version],
     ) -> Option<&'a Container> {
@@ -87,10 +87,11 @@ impl Observed {
         })
     }
 
-    /// What an operation has made for an entry of the document.
-    pub fn made_by<'a>(&'a self, id: &'a str, operation: &str) -> Option<&'a Container> {
+    /// What an operation has made for an entry of the document, besides what it replaces.
+    pub fn made_by<'a>(&'a self, id: &str, operation: &str, old: Option<&ContainerId>) -> Option<&'a Container> {
         self.of(id).find(|container| {
-            container.labels.get(labels::OPERATION).is_some_and(|made_by| made_by == operation)
+            let made_by = container.labels.get(labels::OPERATION);
+            made_by.is_some_and(|made_by| made_by == operation) && Some(&container.id) != old
         })
     }
 

@@ -5,7 +5,7 @@ use dockerloader::reference::Reference;
 
 use super::Input;
 use crate::desired::Target;
-use crate::engine::{Image, ImageId};
+use crate::engine::{Image, ImageId, State};
 use crate::spec::SpecHash;
 
 /// What is there already.
@@ -25,6 +25,8 @@ pub(super) struct Running {
     pub(super) version: String,
     pub(super) repository: String,
     pub(super) spec: SpecHash,
+    /// It does run; else it is only there.
+    pub(super) is_up: bool,
     created: i64,
 }
 
@@ -57,7 +59,8 @@ impl<'a> Local<'a> {
             |version| version.target.repository.clone(),
         );
         let created = input.observed.image(&container.image_id).map_or(i64::MAX, |image| image.created);
-        Some(Running { digest, version: made.version, repository, spec: made.spec, created })
+        let is_up = matches!(container.state, State::Running | State::Paused);
+        Some(Running { digest, version: made.version, repository, spec: made.spec, is_up, created })
     }
 
     fn tagged(&self) -> Vec<Tagged> {

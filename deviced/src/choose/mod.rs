@@ -46,6 +46,10 @@ pub struct Offer {
 pub struct Choice {
     /// The version, or why there is none.
     pub target: Result<Target, String>,
+    /// The best one whose image is here, if that of the target is not: what may be started at once when nothing runs.
+    pub meanwhile: Option<Target>,
+    /// So long what is there is not to be made anew: that failed, and not by its doing.
+    pub rest: Option<Duration>,
     /// In a sentence, why it is this one.
     pub why: String,
     /// Better ones that it could not be, best first.
@@ -103,23 +107,16 @@ pub struct Input<'a> {
 pub fn choose(input: &Input<'_>) -> Choice {
     let local = Local::new(input);
     let mut draft = Draft { input, local: &local, passed_over: Vec::new(), again: None };
-    if let Some(number) = input.said.pinned
-        && let Some((target, why)) = draft.pinned(number)
-    {
-        return draft.end(Ok(target), why);
+    let mut choice = draft.choose();
+    if choice.target.as_ref().is_ok_and(|target| target.image.is_none()) {
+        // The best one may be far away: what of the rest is here?
+        let mut draft = Draft { input, local: &local, passed_over: Vec::new(), again: None };
+        choice.meanwhile = draft.first(true).unwrap_or_else(|| draft.hold()).target.ok();
     }
-    for wish in candidates::wishes(input) {
-        let candidates = candidates::best_first(&wish, input, &local);
-        if candidates.is_empty() {
-            draft.pass_over(&wish.to_string(), None, draft.unknown());
-        }
-        for candidate in candidates {
-            if let Some(choice) = draft.consider(&wish, &candidate) {
-                return choice;
-            }
-        }
-    }
-    draft.hold()
+    choice.rest = local.running.as_ref().and_then(|running| {
+        objection::judged(input, &running.digest, &running.spec).and_then(|objection| objection.left)
+    });
+    choice
 }
 
 struct Draft<'a> {
@@ -130,8 +127,37 @@ struct Draft<'a> {
 }
 
 impl Draft<'_> {
+    fn choose(&mut self) -> Choice {
+        if let Some(number) = self.input.said.pinned
+            && let Some((target, why)) = self.pinned(number)
+        {
+            return self.end(Ok(target), why);
+        }
+        self.first(false).unwrap_or_else(|| self.hold())
+    }
+
+    /// The first version that nothing speaks against.
+    fn first(&mut self, has_to_be_here: bool) -> Option<Choice> {
+        for wish in candidates::wishes(self.input) {
+            let candidates = candidates::best_first(&wish, self.input, self.local);
+            if candidates.is_empty() {
+                self.pass_over(&wish.to_string(), None, self.unknown());
+            }
+            for candidate in candidates {
+                if has_to_be_here && self.local.image(&candidate.digest).is_none() {
+                    continue;
+                }
+                if let Some(choice) = self.consider(&wish, &candidate) {
+                    return Some(choice);
+                }
+            }
+        }
+        None
+    }
+
     fn end(&self, target: Result<Target, String>, why: String) -> Choice {
-        Choice { target, why, passed_over: self.passed_over.clone(), again: self.again }
+        let (passed_over, again) = (self.passed_over.clone(), self.again);
+        Choice { target, meanwhile: None, rest: None, why, passed_over, again }
     }
 
     fn pass_over(&mut self, version: &str, digest: Option<Digest>, why: String) {

@@ -35,7 +35,7 @@ pub(super) fn objection(
     let runs_so = local
         .running
         .as_ref()
-        .is_some_and(|running| running.digest == candidate.digest && running.spec == spec);
+        .is_some_and(|running| running.is_up && running.digest == candidate.digest && running.spec == spec);
     if runs_so && input.swap.is_none() {
         // A pause is for what is to be tried, not for what runs.
         return final_verdict(input, &candidate.digest, &spec).map(|why| Objection { why, left: None });

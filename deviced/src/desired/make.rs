@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::{Desired, Wanted, patched};
+use serde_json::{Map, Value};
+
+use super::{Desired, Resource, Wanted, patched};
 use crate::choose::Choice;
 use crate::document::Document;
 use crate::document::container::Container;
+use crate::document::resources::{Network, Volume};
 use crate::document::run::Run;
 use crate::history::Override;
-use crate::spec::Spec;
+use crate::labels;
+use crate::spec::{Spec, network_body, volume_body};
 
 /// What has to be, by the document and by what was said over it. Versions are not chosen yet: [`set_targets`] does that.
 ///
@@ -26,8 +30,16 @@ pub fn desired(
     };
     Desired {
         revision,
-        networks: BTreeMap::new(),
-        volumes: BTreeMap::new(),
+        networks: document
+            .networks
+            .iter()
+            .map(|(id, described)| network(id, &described.clone().unwrap_or_default()))
+            .collect(),
+        volumes: document
+            .volumes
+            .iter()
+            .map(|(id, described)| volume(id, &described.clone().unwrap_or_default()))
+            .collect(),
         containers: document.containers.iter().map(wanted).collect(),
         remove_unknown: document.remove_unknown,
     }
@@ -41,6 +53,9 @@ pub fn set_targets(desired: &mut Desired, choices: &BTreeMap<String, Choice>) {
             (None, Some(choice)) => choice.target.clone(),
             (None, None) => Err("no version has been chosen yet".to_owned()),
         };
+        let choice = choices.get(id).filter(|_| wanted.blocked.is_none());
+        wanted.meanwhile = choice.and_then(|choice| choice.meanwhile.clone());
+        wanted.rest = choice.and_then(|choice| choice.rest);
     }
 }
 
@@ -77,7 +92,32 @@ fn wanted(
         pinned: said.pinned.is_some(),
         blocked: misfit.or(unbuilt),
         target: Err("no version has been chosen yet".to_owned()),
+        meanwhile: None,
+        rest: None,
     }
+}
+
+/// By the engine's name.
+fn network(id: &str, network: &Network) -> (String, Resource) {
+    let name = network.name.clone().unwrap_or_else(|| id.to_owned());
+    (name, Resource { id: id.to_owned(), external: network.external, body: hashed(network_body(id, network)) })
+}
+
+/// By the engine's name.
+fn volume(id: &str, volume: &Volume) -> (String, Resource) {
+    let name = volume.name.clone().unwrap_or_else(|| id.to_owned());
+    (name, Resource { id: id.to_owned(), external: volume.external, body: hashed(volume_body(id, volume)) })
+}
+
+/// With the hash of the whole among its labels: by it a later change is found.
+fn hashed(body: Value) -> Value {
+    let Value::Object(mut body) = body else { return body };
+    let hash = Spec(body.clone()).hash();
+    let all = body.entry("Labels").or_insert_with(|| Value::Object(Map::new()));
+    if let Value::Object(all) = all {
+        all.insert(labels::SPEC.to_owned(), hash.0.into());
+    }
+    Value::Object(body)
 }
 
 /// The containers whose namespaces or volumes it shares, each once.
@@ -113,6 +153,8 @@ mod tests {
 
     const TWO: &str = "
 apiVersion: deviced/v1
+networks: {front: {name: acme_front}}
+volumes: {data: {external: true}}
 containers:
   - {id: web, image: acme/web, versions: ['1'], run: {restart: always, network_mode: 'service:vpn', volumes_from: ['vpn:ro'], depends_on: [vpn]}}
   - {id: vpn, image: acme/vpn, versions: ['1'], paused: true}
@@ -126,6 +168,11 @@ containers:
         ]);
         let made = desired(&document(TWO), 7, &overrides, &build);
         assert_eq!((made.revision, made.containers.len()), (7, 2));
+        let front = &made.networks["acme_front"];
+        assert_eq!((front.id.as_str(), front.external), ("front", false));
+        assert_eq!(front.body["Labels"][labels::ID], "front");
+        assert_eq!(front.body["Labels"][labels::SPEC].as_str().map(str::len), Some(32));
+        assert!(made.volumes["data"].external);
         let web = &made.containers["web"];
         assert_eq!(web.joins, ["vpn"]);
         assert_eq!(web.spec.get("/HostConfig/RestartPolicy"), Some(&json!("no")));

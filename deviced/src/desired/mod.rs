@@ -7,6 +7,7 @@ pub use make::{desired, set_targets};
 pub use patch::patched;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use dockerloader::digest::Digest;
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,10 @@ pub struct Wanted {
     pub blocked: Option<String>,
     /// Which version it has to be; or why none is known.
     pub target: Result<Target, String>,
+    /// What it can be at once while the image of the target is not here and nothing else runs.
+    pub meanwhile: Option<Target>,
+    /// So long what is there is not made anew: it was tried, and failed for reasons of the device.
+    pub rest: Option<Duration>,
 }
 
 /// A version with the spec that it is run with.

@@ -1,39 +1,67 @@
 //! The decision: what has to be, what is, what is known -> steps. Pure, total, without a clock.
+//!
+//! [`plan`] looks at everything anew each time: what was begun and interrupted is found by its labels and by the swap that was written down, and goes
+//! on. [`check`] gives a second opinion, which does not know how the first came about.
 
 pub mod known;
 pub mod step;
 
+mod names;
+mod scene;
+
+mod order;
+
+mod namespace;
+mod ports;
+
+mod drift;
+mod need;
+
+mod begin;
+mod revert;
+mod swap;
+
+mod leftovers;
+mod mend;
+
+mod container;
+
+mod images;
+mod resources;
+mod strays;
+
 mod check;
 mod text;
+
+#[cfg(test)]
+mod tests;
 
 pub use check::{Violation, check};
 pub use known::{HooksEnd, Known, Pause, PullState};
 pub use step::{Decision, Plan, Status, Step};
 pub use text::report;
 
-use serde_json::Value;
+use std::collections::BTreeMap;
 
 use crate::desired::Desired;
 use crate::observed::Observed;
-use crate::spec::Spec;
-use crate::swap::Drift;
+use scene::Scene;
 
-/// What a plan asks about specs, and does not find out itself.
-#[derive(Clone, Copy)]
-pub struct Rules<'a> {
-    /// What of a spec differs in an inspection.
-    pub drift: &'a dyn Fn(&Spec, &Value) -> Vec<Drift>,
-}
-
-/// What is done next.
+/// What is done next. Without a document that is nothing.
 pub fn plan(desired: &Desired, observed: &Observed, known: &Known) -> Plan {
-    plan_by(desired, observed, known, &Rules { drift: &|_, _| Vec::new() })
-}
-
-/// What is done next, with these rules about specs.
-pub fn plan_by(desired: &Desired, _observed: &Observed, _known: &Known, _rules: &Rules<'_>) -> Plan {
     if desired.revision == 0 {
         return Plan::default();
     }
-    Plan::default()
+    let scene = Scene { desired, observed, known };
+    let mut containers = BTreeMap::new();
+    for wanted in order::dependencies_first(desired) {
+        let decision = container::decide(scene, wanted, &containers);
+        containers.insert(wanted.id.clone(), decision);
+    }
+    Plan {
+        resources: resources::steps(scene),
+        containers,
+        strays: strays::decide(scene),
+        images: images::steps(scene),
+    }
 }

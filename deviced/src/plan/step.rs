@@ -58,6 +58,23 @@ pub enum Status {
     Blocked,
 }
 
+impl Decision {
+    /// One without steps.
+    pub(super) fn new(status: Status, why: impl Into<String>) -> Self {
+        Self { status, why: why.into(), drift: Vec::new(), steps: Vec::new(), again: None }
+    }
+
+    /// One that does something.
+    pub(super) fn act(why: impl Into<String>, steps: Vec<Step>) -> Self {
+        Self { steps, ..Self::new(Status::Acting, why) }
+    }
+
+    /// One that waits, with a time after which to look again.
+    pub(super) fn wait(why: impl Into<String>, again: Option<Duration>) -> Self {
+        Self { again, ..Self::new(Status::Waiting, why) }
+    }
+}
+
 impl Status {
     /// The word.
     pub const fn name(self) -> &'static str {
