@@ -69,7 +69,7 @@ impl<E: Engine> Context<E> {
 
     pub(super) fn judge(&self, container: &str, failure: &Failure) -> Result<(), Error> {
         let Some(swap) = self.swap(container)? else { return Ok(()) };
-        let log = self.history.log(&swap.operation)?;
+        let log = self.history.log(&swap.operation)?.unwrap_or_default();
         self.history.judge(&Verdict {
             container: container.to_owned(),
             digest: swap.target.digest,

@@ -69,11 +69,6 @@ impl Docker {
         Self { link: Arc::new(Link::new(socket)), deadlines }
     }
 
-    /// Requests that have been sent to it.
-    pub fn calls(&self) -> u64 {
-        self.link.requests()
-    }
-
     /// Bollard, on our way to the engine: it has no deadlines there, no versions and no connections of its own.
     fn client(&self, call: &str) -> Result<bollard::Docker, Error> {
         const NEVER: u64 = 1 << 32;
@@ -230,6 +225,10 @@ fn gone(result: Result<(), Error>) -> Result<(), Error> {
 }
 
 impl Engine for Docker {
+    fn calls(&self) -> u64 {
+        self.link.requests()
+    }
+
     async fn facts(&self) -> Result<Facts, Error> {
         const CALL: &str = "version";
         self.link.forget();

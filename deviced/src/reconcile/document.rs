@@ -9,9 +9,13 @@ use super::door::{self, Door};
 use super::state::{InForce, Loop};
 use crate::document::{Document, MAX_BYTES};
 use crate::engine::Engine;
+use crate::history::Audit;
 use crate::manager::Refusal;
 use crate::probe::Probe;
 use crate::sources::Sources;
+
+/// Who has written to the file is not known.
+const FILE: &str = "file";
 
 impl<E: Engine, P: Probe> Loop<E, P> {
     /// Puts the last revision in force, at the start.
@@ -67,7 +71,7 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             Err(error) => Err(error.to_string()),
         };
         let problem = match text {
-            Ok(text) => match self.let_in(text, None, false, "file") {
+            Ok(text) => match self.let_in(text, None, false, FILE) {
                 Ok(_) => None,
                 Err(refusal) => Some(refusal.to_string()),
             },
@@ -108,8 +112,28 @@ impl<E: Engine, P: Probe> Loop<E, P> {
                 let revision = stored.map_err(|error| Refusal::Storage(error.to_string()))?;
                 self.put_in_force(revision, text, *document);
                 self.say("document", None, &format!("revision {revision} is in force, by {who}"));
+                if who == FILE {
+                    self.audit_file(revision);
+                }
                 Ok(revision)
             }
+        }
+    }
+
+    /// What comes over the API is audited there.
+    fn audit_file(&self, revision: u64) {
+        let audit = Audit {
+            id: 0,
+            at: crate::apply::unix_time(),
+            who: FILE.to_owned(),
+            action: "put document".to_owned(),
+            container: None,
+            before: None,
+            after: Some(revision.into()),
+            outcome: format!("revision {revision}"),
+        };
+        if let Err(error) = self.device.history.audit(&audit) {
+            tracing::warn!(event = "history", %error, "who changed the document can't be written down");
         }
     }
 

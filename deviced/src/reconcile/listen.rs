@@ -1,5 +1,6 @@
 //! What happens in the engine, and to the document's file, told to the loop.
 
+use std::os::fd::{AsFd as _, AsRawFd, RawFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +42,15 @@ pub(super) async fn events<E: Engine>(engine: Arc<E>, wakes: mpsc::Sender<Wake>)
     }
 }
 
+/// What tokio can wait for.
+struct Changes(Inotify);
+
+impl AsRawFd for Changes {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
+}
+
 /// Tells whenever something is written or moved to the file, and whenever its directory changes otherwise. Where that can't be watched, the
 /// loop's own look at intervals has to do.
 pub(super) async fn file(path: PathBuf, wakes: mpsc::Sender<Wake>) {
@@ -51,7 +61,7 @@ pub(super) async fn file(path: PathBuf, wakes: mpsc::Sender<Wake>) {
         | AddWatchFlags::IN_DELETE;
     let watched = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).and_then(|inotify| {
         inotify.add_watch(directory, flags)?;
-        Ok(inotify)
+        Ok(Changes(inotify))
     });
     let inotify = match watched.map_err(std::io::Error::from).and_then(AsyncFd::new) {
         Ok(inotify) => inotify,
@@ -62,7 +72,7 @@ pub(super) async fn file(path: PathBuf, wakes: mpsc::Sender<Wake>) {
     };
     loop {
         let Ok(mut ready) = inotify.readable().await else { return };
-        let events = inotify.get_ref().read_events();
+        let events = inotify.get_ref().0.read_events();
         ready.clear_ready();
         // The names of others in the directory are none of our business; a queue that overflowed may have held ours.
         let is_ours = |event: &nix::sys::inotify::InotifyEvent| {

@@ -23,7 +23,7 @@ const PROBATION_STEP: Duration = Duration::from_secs(30);
 impl<E: Engine, P: Probe> Loop<E, P> {
     /// Looks, decides, and has it done. How long until the next one although nothing happens.
     pub(super) async fn pass(&mut self) -> Duration {
-        let began = clock::now();
+        let (began, calls) = (clock::now(), self.device.engine.calls());
         if let Err(error) = self.look().await {
             self.engine_failed(&error);
             self.ask_registries();
@@ -44,6 +44,7 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             self.refuse(&mut plan, &violations);
         }
         self.passes.took = began.elapsed();
+        self.passes.calls = self.device.engine.calls() - calls;
         self.passes.at = crate::apply::unix_time();
         let next = self.next(&plan);
         self.hand_out(&plan, &desired);
@@ -106,20 +107,24 @@ impl<E: Engine, P: Probe> Loop<E, P> {
     }
 
     /// What the plan is made from besides.
-    pub(super) fn known(&self) -> Known {
+    pub(super) fn known(&mut self) -> Known {
         let now = clock::now();
+        let ids = self.document.document.iter().flat_map(|document| &document.containers);
+        let ids: Vec<_> = ids.map(|container| container.id.clone()).collect();
+        let mut operations = BTreeMap::new();
+        for id in ids {
+            let operation = self.pending.get(&id).cloned().unwrap_or_else(|| self.operation_id());
+            operations.insert(id, operation);
+        }
         let pulls = self.pulls.keys().map(|digest| (*digest, PullState::Running));
         let failed = self.failed_pulls.left(now).into_iter();
         let failed = failed.map(|(digest, pause)| (digest, PullState::Failed(pause)));
         let containers = self.document.document.iter().flat_map(|document| &document.containers);
-        let closed = containers.clone().filter_map(|container| {
+        let closed = containers.filter_map(|container| {
             let opens = opens_in(container.update.window.as_ref()?);
             opens.map(|opens| (container.id.clone(), opens))
         });
-        let operations = containers.map(|container| {
-            let pending = self.pending.get(&container.id).cloned();
-            (container.id.clone(), pending.unwrap_or_else(|| ulid::Ulid::new().to_string()))
-        });
+        let closed = closed.collect();
         Known {
             swaps: self.swaps.clone(),
             versions: self.versions.clone(),
@@ -129,10 +134,10 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             pulls: failed.chain(pulls).collect(),
             failures: self.failed_steps.left(now),
             rests: self.rests.left(now).into_iter().map(|(id, pause)| (id, pause.left)).collect(),
-            closed: closed.collect(),
+            closed,
             hurried: self.hurried.clone(),
             busy: self.workers.keys().cloned().collect(),
-            operations: operations.collect(),
+            operations,
         }
     }
 

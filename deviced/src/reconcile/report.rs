@@ -89,24 +89,35 @@ impl<E: Engine, P: Probe> Loop<E, P> {
     }
 
     fn image_reports(&self) -> Vec<ImageReport> {
-        let kept = |image: &crate::engine::Image| {
-            let names = |version: &&Version| version.target.image.as_ref() == Some(&image.id);
-            self.versions.values().flatten().find(names).map(|version| format!("version {} of {}", version.id, version.container))
-        };
         let used = |image: &crate::engine::Image| {
-            let uses = self.observed.containers.iter().filter(|container| container.image_id == image.id);
-            uses.map(|container| container.name.clone()).collect::<Vec<_>>()
+            let ours = self.observed.containers.iter().filter(|container| container.image_id == image.id);
+            ours.filter_map(|container| Some(container.made()?.container)).collect::<Vec<_>>()
+        };
+        let kept = |image: &crate::engine::Image, used: &[String]| {
+            let names = |version: &&Version| version.target.image.as_ref() == Some(&image.id);
+            let version = self.versions.values().flatten().find(names);
+            let remembered = version.map(|version| {
+                let said = self.overrides.get(&version.container).and_then(|said| said.pinned);
+                let why = if said == Some(version.id) { "pinned by" } else { "history of" };
+                format!("{why} {}", version.container)
+            });
+            if used.is_empty() { remembered } else { Some("runs".to_owned()) }
         };
         self.observed
             .images
             .iter()
-            .map(|image| ImageReport {
-                id: image.id.to_string(),
-                references: image.tags.iter().chain(&image.digests).cloned().collect(),
-                size: image.size,
-                created: image.created,
-                used_by: used(image),
-                kept: kept(image),
+            .map(|image| {
+                let used_by = used(image);
+                let digest = image.digests.iter().find_map(|name| Some(name.split_once('@')?.1.to_owned()));
+                let hex = image.id.0.strip_prefix("sha256:").unwrap_or(&image.id.0);
+                ImageReport {
+                    reference: image.tags.iter().chain(&image.digests).next().cloned().unwrap_or_default(),
+                    digest,
+                    id: hex.chars().take(12).collect(),
+                    size: image.size,
+                    kept: kept(image, &used_by),
+                    used_by,
+                }
             })
             .collect()
     }

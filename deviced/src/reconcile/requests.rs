@@ -4,10 +4,9 @@ use serde_json::Value;
 
 use super::act::{self, Change, Subject};
 use super::state::Loop;
-use crate::document::Document;
-use crate::document::unknown::nearest;
+use crate::document::{Document, nearest};
 use crate::engine::{Engine, ImageId, State};
-use crate::history::{Audit, Operation, OperationState, Version};
+use crate::history::{Operation, OperationState, Version};
 use crate::manager::{Accepted, Action, Refusal, Request};
 use crate::plan;
 use crate::probe::Probe;
@@ -15,50 +14,21 @@ use crate::report::PlanReport;
 
 impl<E: Engine, P: Probe> Loop<E, P> {
     pub(super) async fn answer(&mut self, request: Request) {
+        // Whoever asked may have gone meanwhile.
         match request {
             Request::Put { text, based_on, may_remove_all, who, answer } => {
-                let before = self.document.revision;
-                let result = self.put(text, based_on, may_remove_all, &who);
-                let outcome = result.as_ref().map_or_else(ToString::to_string, |revision| format!("revision {revision}"));
-                self.audit(&who, "put document", None, Some(before.into()), None, &outcome);
-                let _ = answer.send(result);
+                let _ = answer.send(self.put(text, based_on, may_remove_all, &who));
             }
             Request::Plan { text, answer } => {
                 let _ = answer.send(self.dry_run(text).await);
             }
-            Request::Act { container, action, who, answer } => {
-                let result = self.act(&container, &action, &who);
-                let outcome = result.as_ref().map_or_else(ToString::to_string, |accepted| {
-                    accepted.operation.as_ref().map_or_else(|| "done".to_owned(), |id| format!("operation {id}"))
-                });
-                let after = serde_json::to_value(self.overrides.get(&container)).ok();
-                self.audit(&who, action.name(), Some(&container), None, after, &outcome);
-                let _ = answer.send(result);
+            Request::Try { container, action, answer } => {
+                let _ = answer.send(self.dry_action(&container, &action).await);
             }
-        }
-    }
-
-    fn audit(
-        &self,
-        who: &str,
-        action: &str,
-        container: Option<&str>,
-        before: Option<Value>,
-        after: Option<Value>,
-        outcome: &str,
-    ) {
-        let audit = Audit {
-            id: 0,
-            at: crate::apply::unix_time(),
-            who: who.to_owned(),
-            action: action.to_owned(),
-            container: container.map(str::to_owned),
-            before,
-            after,
-            outcome: outcome.to_owned(),
-        };
-        if let Err(error) = self.device.history.audit(&audit) {
-            tracing::warn!(event = "history", %error, "{who}: {action}: can't be written down");
+            Request::Act { container, action, who, answer } => {
+                let change = self.change(&container, &action);
+                let _ = answer.send(change.and_then(|change| self.carry_out(&container, &action, change, &who)));
+            }
         }
     }
 
@@ -85,7 +55,20 @@ impl<E: Engine, P: Probe> Loop<E, P> {
         Ok(PlanReport { revision, ..report })
     }
 
-    fn act(&mut self, container: &str, action: &Action, who: &str) -> Result<Accepted, Refusal> {
+    /// What would be done if somebody did that.
+    async fn dry_action(&mut self, container: &str, action: &Action) -> Result<PlanReport, Refusal> {
+        let change = self.change(container, action)?;
+        let kept = self.overrides.insert(container.to_owned(), change.said);
+        let report = self.dry_run(None).await;
+        match kept {
+            Some(kept) => self.overrides.insert(container.to_owned(), kept),
+            None => self.overrides.remove(container),
+        };
+        report
+    }
+
+    /// What an action changes.
+    fn change(&self, container: &str, action: &Action) -> Result<Change, Refusal> {
         let named = self.document.document.iter().flat_map(|document| &document.containers);
         let named = named.clone().find(|known| known.id == *container).cloned();
         let has_stray = self.observed.of(container).next().is_some();
@@ -123,8 +106,7 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             has_image: &has_image,
             fits: &fits,
         };
-        let change = act::decide(action, &subject)?;
-        self.carry_out(container, action, change, who)
+        act::decide(action, &subject)
     }
 
     fn carry_out(&mut self, container: &str, action: &Action, change: Change, who: &str) -> Result<Accepted, Refusal> {
@@ -154,7 +136,7 @@ impl<E: Engine, P: Probe> Loop<E, P> {
         }
         let Some(kind) = change.operation else { return Ok(Accepted { operation: None }) };
         self.end_operation(container, OperationState::Failed, "another operation has begun");
-        let id = ulid::Ulid::new().to_string();
+        let id = self.operation_id();
         let operation = Operation {
             id: id.clone(),
             container: Some(container.to_owned()),

@@ -65,6 +65,7 @@ pub(super) struct Loop<E, P> {
     pub(super) rests: Pauses<String>,
 
     pub(super) probation: Instant,
+    ids: ulid::Generator,
     pub(super) passes: Passes,
 }
 
@@ -106,6 +107,7 @@ impl Pulling {
 pub(super) struct Passes {
     pub(super) count: u64,
     pub(super) took: Duration,
+    pub(super) calls: u64,
     pub(super) at: i64,
 }
 
@@ -151,6 +153,7 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             failed_steps: Pauses::new(STEP_PAUSE.0, STEP_PAUSE.1),
             rests: Pauses::new(REST.0, REST.1),
             probation: clock::now(),
+            ids: ulid::Generator::new(),
             passes: Passes::default(),
         };
         state.offers = state.remembered("offers", |history| history.offers());
@@ -177,6 +180,11 @@ impl<E: Engine, P: Probe> Loop<E, P> {
         self.swaps = self.remembered("replacements under way", |history| history.swaps());
         self.versions = self.remembered("versions", |history| history.versions());
         self.verdicts = self.remembered("verdicts", |history| history.verdicts());
+    }
+
+    /// An id for an operation: 26 characters that sort by time, whatever the clock does.
+    pub(super) fn operation_id(&mut self) -> String {
+        self.ids.generate().unwrap_or_else(|overflow| overflow.commit_overflow_random()).to_string()
     }
 
     /// Tells those who follow.

@@ -78,6 +78,7 @@ fn reason(version: &Version) -> String {
         Cause::Namespace(other) => format!("{other} was replaced"),
         Cause::Broken(what) => what.clone(),
         Cause::Rollback => "rolled back".to_owned(),
+        Cause::Adopted => "it was there already".to_owned(),
         Cause::Probation => "the next one failed in its probation".to_owned(),
     };
     let who = if version.who == "deviced" { String::new() } else { format!(", by {}", version.who) };
