@@ -112,7 +112,7 @@ fn act(
         .or(pulling)
         .or_else(|| current.and_then(|current| tidy(scene, wanted, current)))
         .unwrap_or_else(|| at_rest(scene, wanted, current));
-    if !pull.is_empty() {
+    if pull.is_some() {
         decision.status = Status::Acting;
     }
     decision.steps.splice(0..0, pull);
