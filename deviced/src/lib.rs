@@ -33,6 +33,8 @@ pub mod report;
 
 pub mod manager;
 
+pub mod metrics;
+
 pub mod api;
 pub mod run;
 

@@ -9,10 +9,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tracing_subscriber::fmt::time::SystemTime;
 
-use crate::api;
+use crate::api::{self, Listeners, Token};
 use crate::engine::{Deadlines, Docker, Engine as _};
 use crate::history::History;
 use crate::manager::Handle;
+use crate::metrics::Metrics;
 use crate::probe::Network;
 use crate::reconcile::{self, Device};
 use crate::report::Report;
@@ -57,12 +58,19 @@ pub async fn run() -> Result<End, Box<dyn std::error::Error>> {
     let logs = Arc::clone(&engine);
     let handle = Handle::new(requests, report, Arc::new(move |id, what| logs.logs(id, what)));
     let (stop, stopped) = watch::channel(false);
-    let listeners = api::listen(&settings)?;
-    let served = tokio::spawn(api::serve(listeners, handle, history.clone(), stopped.clone()));
+    let listeners = listen(&settings).await?;
+    let metrics = Metrics::default();
+    let ends = |mut stopped: watch::Receiver<bool>| async move {
+        // A sender that is gone is an end as well.
+        let _ = stopped.wait_for(|stop| *stop).await;
+    };
+    let served = api::serve(listeners, handle, history.clone(), metrics.clone(), ends(stopped.clone()));
+    let served = tokio::spawn(served);
     let device = Device {
         engine,
         probe: Arc::new(Network),
         history,
+        metrics,
         document: settings.document.clone(),
         instance: settings.instance.clone(),
         registry: RegistrySettings { docker_config: settings.docker_config.clone(), ..RegistrySettings::default() },
@@ -85,6 +93,19 @@ pub async fn run() -> Result<End, Box<dyn std::error::Error>> {
     let _ = looped.await;
     let _ = served.await;
     Ok(end)
+}
+
+/// Where the API is found.
+async fn listen(settings: &Settings) -> Result<Listeners, Box<dyn std::error::Error>> {
+    let mut listeners = Listeners::none().with_socket(&settings.socket).await?;
+    if let Some(address) = settings.listen {
+        let token = Token::open(&settings.token_file)?;
+        listeners = listeners.with_address(address, token).await?;
+        if let Some(address) = listeners.address() {
+            tracing::info!(event = "listen", "the API is at http://{address}, with the token of {}", settings.token_file.display());
+        }
+    }
+    Ok(listeners)
 }
 
 /// deviced's own variables, for names that a document leaves without a value.

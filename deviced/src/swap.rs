@@ -154,13 +154,20 @@ impl fmt::Display for Cause {
     }
 }
 
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Reason {
+    /// In a word, as in the documentation.
+    pub const fn name(self) -> &'static str {
+        match self {
             Self::App => "app",
             Self::Environment => "environment",
             Self::Interrupted => "interrupted",
             Self::Operator => "operator",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }

@@ -121,13 +121,18 @@ async fn converse(
         .max_headers(HEADERS)
         .serve_connection(TokioIo::new(Patient::new(stream, WRITE_PATIENCE)), service);
     let mut connection = pin!(connection);
-    tokio::select! {
-        // How it ended is the client's to know.
-        _ = connection.as_mut() => {}
-        _ = stop.wait_for(|stop| *stop) => {
-            connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
-        }
+    let stopped = async {
+        // A sender that is gone has stopped as well.
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    // How it ended is the client's to know.
+    let ended = tokio::select! {
+        _ = connection.as_mut() => true,
+        () = stopped => false,
+    };
+    if !ended {
+        connection.as_mut().graceful_shutdown();
+        let _ = connection.await;
     }
     drop(place);
 }

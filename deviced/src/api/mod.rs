@@ -49,7 +49,7 @@ pub use listen::{ListenError, Listeners};
 pub use openapi::openapi_document;
 pub use token::{Token, TokenError};
 
-use crate::history::{self, Audit, History};
+use crate::history::{Audit, History};
 use crate::manager::Handle;
 use crate::metrics::Metrics;
 

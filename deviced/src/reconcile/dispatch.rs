@@ -103,8 +103,8 @@ impl<E: Engine, P: Probe> Loop<E, P> {
                     }
                 };
                 match pull_one(&*engine, &pulling.pull, &progress).await {
-                    Ok(image) => {
-                        pulled = Some(image);
+                    Ok(_) => {
+                        pulled = Some(pulling.from.clone());
                         break;
                     }
                     Err(error) => problems.push(format!("{}: {error}", pulling.from)),

@@ -1,7 +1,8 @@
 //! What happens in the engine, and to the document's file, told to the loop.
 
+use std::io;
 use std::os::fd::{AsFd as _, AsRawFd, RawFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ pub(super) async fn events<E: Engine>(engine: Arc<E>, wakes: mpsc::Sender<Wake>)
     }
 }
 
-/// What tokio can wait for.
+/// Changes in a directory, as tokio can wait for them.
 struct Changes(Inotify);
 
 impl AsRawFd for Changes {
@@ -51,19 +52,24 @@ impl AsRawFd for Changes {
     }
 }
 
+#[expect(deprecated, reason = "what it can't check holds: the descriptor is the value's own, and open as long as it is there")]
+fn watched(directory: &Path) -> io::Result<AsyncFd<Changes>> {
+    let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
+    inotify.add_watch(
+        directory,
+        AddWatchFlags::IN_CLOSE_WRITE
+            | AddWatchFlags::IN_MOVED_TO
+            | AddWatchFlags::IN_MOVED_FROM
+            | AddWatchFlags::IN_DELETE,
+    )?;
+    AsyncFd::new(Changes(inotify))
+}
+
 /// Tells whenever something is written or moved to the file, and whenever its directory changes otherwise. Where that can't be watched, the
 /// loop's own look at intervals has to do.
 pub(super) async fn file(path: PathBuf, wakes: mpsc::Sender<Wake>) {
     let Some((directory, name)) = path.parent().zip(path.file_name()) else { return };
-    let flags = AddWatchFlags::IN_CLOSE_WRITE
-        | AddWatchFlags::IN_MOVED_TO
-        | AddWatchFlags::IN_MOVED_FROM
-        | AddWatchFlags::IN_DELETE;
-    let watched = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).and_then(|inotify| {
-        inotify.add_watch(directory, flags)?;
-        Ok(Changes(inotify))
-    });
-    let inotify = match watched.map_err(std::io::Error::from).and_then(AsyncFd::new) {
+    let inotify = match watched(directory) {
         Ok(inotify) => inotify,
         Err(error) => {
             tracing::warn!(event = "file_unwatched", %error, "{} can't be watched: it is looked at every minute", path.display());

@@ -34,6 +34,7 @@ use tokio::sync::{mpsc, watch as channel};
 use crate::engine::Engine;
 use crate::history::History;
 use crate::manager::Request;
+use crate::metrics::Metrics;
 use crate::probe::Probe;
 use crate::report::Report;
 
@@ -48,6 +49,8 @@ pub struct Device<E, P> {
     pub probe: Arc<P>,
     /// What outlives a restart.
     pub history: History,
+    /// What is counted.
+    pub metrics: Metrics,
     /// The document's file.
     pub document: PathBuf,
     /// Whose things in the engine are ours.
@@ -84,7 +87,7 @@ pub async fn run<E: Engine, P: Probe>(
         let (earliest, latest) = (clock::now() + AT_MOST_EVERY, clock::now() + next.min(AT_LEAST_EVERY));
         tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = ended(&mut stop) => break,
             Some(request) = requests.recv() => state.answer(request).await,
             Some(wake) = woken.recv() => state.wake(wake),
             () = tokio::time::sleep_until(latest.into()) => {}
@@ -105,4 +108,9 @@ pub async fn run<E: Engine, P: Probe>(
         listener.abort();
     }
     state.stop().await;
+}
+
+/// A sender that is gone is an end as well.
+async fn ended(stop: &mut channel::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
 }

@@ -26,6 +26,7 @@ impl<E: Engine, P: Probe> Loop<E, P> {
         let (began, calls) = (clock::now(), self.device.engine.calls());
         if let Err(error) = self.look().await {
             self.engine_failed(&error);
+            self.device.metrics.passed(began.elapsed(), false);
             self.ask_registries();
             self.publish();
             let pause = AWAY.0.saturating_mul(2_u32.saturating_pow(self.engine.failures.min(10)));
@@ -44,6 +45,7 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             self.refuse(&mut plan, &violations);
         }
         self.passes.took = began.elapsed();
+        self.device.metrics.passed(self.passes.took, true);
         self.passes.calls = self.device.engine.calls() - calls;
         self.passes.at = crate::apply::unix_time();
         let next = self.next(&plan);

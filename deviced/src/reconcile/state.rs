@@ -17,8 +17,9 @@ use super::wake::Wake;
 use crate::apply::Outcome;
 use crate::choose::{Choice, Offer};
 use crate::document::Document;
-use crate::engine::{Engine, Error, Event, Facts, ImageId, Progress};
+use crate::engine::{Engine, Error, Event, Facts, Progress};
 use crate::health::Proof;
+use crate::metrics;
 use crate::history::{OperationState, Override, Verdict, Version};
 use crate::observed::Observed;
 use crate::plan::{HooksEnd, Plan};
@@ -276,7 +277,11 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             None => self.failed_steps.forget(&subject.to_owned()),
         }
         let verdicts = self.verdicts.len();
+        let before = self.swaps.get(subject).cloned();
         self.remember();
+        if let Some(swap) = before.filter(|_| !self.swaps.contains_key(subject)) {
+            self.count(&swap);
+        }
         if self.verdicts.len() != verdicts {
             // The next acceptable version may never have been asked for.
             self.surveys.want(subject);
@@ -287,12 +292,35 @@ impl<E: Engine, P: Probe> Loop<E, P> {
         }
     }
 
-    fn pulled(&mut self, container: &str, digest: Digest, result: Result<ImageId, String>) {
-        self.pulls.remove(&digest);
+    /// A replacement has ended.
+    fn count(&self, swap: &Swap) {
+        let container = &swap.container;
+        let newest = self.versions.get(container).and_then(|versions| versions.first());
+        let verdict = self.verdicts.iter().find(|verdict| {
+            verdict.container == *container
+                && verdict.digest == swap.target.digest
+                && verdict.spec == swap.target.spec.hash()
+        });
+        let metrics = &self.device.metrics;
+        match verdict {
+            _ if newest.is_some_and(|newest| newest.operation == swap.operation) => {
+                metrics.updated(container, metrics::Outcome::Committed);
+            }
+            Some(verdict) => {
+                metrics.updated(container, metrics::Outcome::RolledBack);
+                metrics.rolled_back(container, verdict.failure.reason.name());
+            }
+            None => metrics.updated(container, metrics::Outcome::Failed),
+        }
+    }
+
+    fn pulled(&mut self, container: &str, digest: Digest, result: Result<String, String>) {
+        let bytes = self.pulls.remove(&digest).map_or(0, |pulling| pulling.progress().done);
         match result {
-            Ok(_) => {
+            Ok(from) => {
+                self.device.metrics.pulled(&from, bytes);
                 self.failed_pulls.forget(&digest);
-                self.say("pull", Some(container), &format!("{container}: {} is here", digest.short()));
+                self.say("pull", Some(container), &format!("{container}: {} is here, from {from}", digest.short()));
             }
             Err(problem) => {
                 self.say("pull", Some(container), &format!("{container}: {problem}"));

@@ -3,7 +3,7 @@
 use dockerloader::digest::Digest;
 
 use crate::apply::Outcome;
-use crate::engine::{Error, Event, ImageId};
+use crate::engine::{Error, Event};
 use crate::health::Proof;
 use crate::sources::Survey;
 
@@ -16,8 +16,8 @@ pub(super) enum Wake {
     Listening,
     /// A worker has ended.
     Worked { subject: String, outcome: Outcome },
-    /// A pull has ended.
-    Pulled { container: String, digest: Digest, result: Result<ImageId, String> },
+    /// A pull has ended: from where it came, or why it did not.
+    Pulled { container: String, digest: Digest, result: Result<String, String> },
     /// Registries have answered.
     Surveyed { container: String, survey: Survey },
     /// More is known about a version that has to prove itself.
