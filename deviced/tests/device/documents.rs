@@ -44,7 +44,7 @@ fn what_the_document_names_no_more_is_stopped_and_kept_and_said() {
     scene.settles("other", "1");
     scene.write(&web("['1']", "", UPDATE));
     scene.until("it is stopped", |scene| scene.inspect("other")["State"]["Running"] == false);
-    assert_eq!(scene.container("other")["status"], "stopped");
+    scene.until("that is said", |scene| scene.container("other")["status"] == "stopped");
     scene.write(&format!("{}removeUnknown: remove\n", web("['1']", "", UPDATE)));
     scene.until("it is removed", |scene| scene.ids("other").is_empty());
     scene.settles("web", "1");

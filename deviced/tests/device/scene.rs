@@ -154,11 +154,12 @@ impl Scene {
     pub fn settles(&self, id: &str, version: &str) {
         self.until(&format!("{id} settles on {version}"), |scene| {
             let container = scene.container(id);
-            container["status"] == "settled" && container["current"]["version"] == version
+            let inspected = scene.inspect(id);
+            container["status"] == "settled"
+                && container["current"]["version"] == version
+                && inspected["State"]["Running"] == true
+                && inspected["Config"]["Labels"]["deviced.version"] == version
         });
-        let inspected = self.inspect(id);
-        assert_eq!(inspected["State"]["Running"], true, "{inspected}");
-        assert_eq!(inspected["Config"]["Labels"]["deviced.version"], version);
         let count = self.ids(id).len();
         assert_eq!(count, 1, "one container of {id}");
     }
