@@ -25,6 +25,10 @@ pub mod plan;
 
 pub mod report;
 
+pub mod metrics;
+
 pub mod manager;
+
+pub mod api;
 
 pub mod cli;

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    AuditReport, ContainerReport, DriftReport, HappeningReport, ImageReport, OperationReport, PassedOverReport,
-    RanReport, RegistryReport, RevisionReport, VerdictReport, VersionReport,
+    AuditReport, ContainerReport, DriftReport, HappeningReport, ImageReport, OperationReport,
+    PassedOverReport, RanReport, RegistryReport, RevisionReport, VerdictReport, VersionReport,
 };
 use crate::engine::LogLine;
 
@@ -75,6 +75,16 @@ pub struct VerdictsReport {
 pub struct ForgottenReport {
     /// How many.
     pub forgotten: usize,
+}
+
+/// A document that was put in force.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AppliedReport {
+    /// Its revision.
+    pub revision: u64,
+    /// Its entity tag, for the next change.
+    pub etag: String,
 }
 
 /// What differs from the document.
