@@ -31,11 +31,10 @@ pub mod reconcile;
 
 pub mod report;
 
-pub mod manager;
-
 pub mod metrics;
 
+pub mod manager;
+
 pub mod api;
-pub mod run;
 
 pub mod cli;

@@ -142,7 +142,11 @@ fn device(page: &mut Page, report: &Report) {
     for registry in &report.registries {
         page.value("deviced_registry_up", &[("registry", &registry.url)], flag(registry.up));
     }
-    page.figure("deviced_registry_probe_duration_seconds", "gauge", "A small request to a registry, an average with decay.");
+    page.figure(
+        "deviced_registry_probe_duration_seconds",
+        "gauge",
+        "A small request to a registry, an average with decay.",
+    );
     for registry in &report.registries {
         if let Some(latency) = registry.latency_ms {
             let name = "deviced_registry_probe_duration_seconds";
@@ -168,7 +172,11 @@ impl Counted {
             let count = self.passes_ended.get(&well).copied().unwrap_or(0);
             page.value("deviced_reconcile_total", &[("result", result)], number(count));
         }
-        page.figure("deviced_reconcile_duration_seconds", "histogram", "Passes of the loop, without what was done because of them.");
+        page.figure(
+            "deviced_reconcile_duration_seconds",
+            "histogram",
+            "Passes of the loop, without what was done because of them.",
+        );
         page.spans("deviced_reconcile_duration_seconds", &[], &self.passes);
 
         page.figure("deviced_updates_total", "counter", "Updates of a container by what came of them.");
@@ -186,7 +194,11 @@ impl Counted {
                 page.value("deviced_updates_total", &labels, number(count));
             }
         }
-        page.figure("deviced_rollbacks_total", "counter", "Rollbacks of a container by whose doing they were.");
+        page.figure(
+            "deviced_rollbacks_total",
+            "counter",
+            "Rollbacks of a container by whose doing they were.",
+        );
         for container in &report.containers {
             for cause in ["app", "environment", "interrupted", "operator"] {
                 let count = self.rollbacks.get(&(container.id.clone(), cause)).copied().unwrap_or(0);
@@ -198,7 +210,11 @@ impl Counted {
         for (registry, bytes) in &self.pulled {
             page.value("deviced_pull_bytes_total", &[("registry", registry)], number(*bytes));
         }
-        page.figure("deviced_http_request_duration_seconds", "histogram", "Requests to the API, until the answer begins.");
+        page.figure(
+            "deviced_http_request_duration_seconds",
+            "histogram",
+            "Requests to the API, until the answer begins.",
+        );
         for ((method, route, status), spans) in &self.requests {
             let status = status.to_string();
             let labels = [("method", *method), ("route", *route), ("status", status.as_str())];
@@ -221,7 +237,8 @@ fn process(page: &mut Page) {
     }
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // Behind the name, which may hold anything, the fields are those of proc_pid_stat(5) from the third on.
-    let fields: Vec<&str> = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect()).unwrap_or_default();
+    let fields: Vec<&str> =
+        stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect()).unwrap_or_default();
     let field = |number: usize| fields.get(number - 3).and_then(|field| field.parse::<f64>().ok());
     if let (Some(user), Some(system)) = (field(14), field(15)) {
         page.figure("process_cpu_seconds_total", "counter", "Processor time, user and system.");
@@ -337,7 +354,9 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
-        assert!(text.contains("process_resident_memory_bytes ") && text.contains("process_cpu_seconds_total "));
+        assert!(
+            text.contains("process_resident_memory_bytes ") && text.contains("process_cpu_seconds_total ")
+        );
     }
 
     #[test]

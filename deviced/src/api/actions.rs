@@ -96,7 +96,9 @@ async fn roll_back(call: &Call) -> Result<Response, Problem> {
 async fn forget(call: &Call) -> Result<Response, Problem> {
     let wanted = match call.path.get("digest") {
         "" => None,
-        text => Some(text.parse::<Digest>().map_err(|error| Problem::new(&kinds::INVALID, error.to_string()))?),
+        text => {
+            Some(text.parse::<Digest>().map_err(|error| Problem::new(&kinds::INVALID, error.to_string()))?)
+        }
     };
     let mut digests: Vec<Digest> =
         call.api.history.verdicts_of(call.container())?.into_iter().map(|verdict| verdict.digest).collect();
@@ -137,7 +139,9 @@ async fn done(call: &Call, name: &str, action: Action) -> Result<Accepted, Probl
         Action::Arguments(patch) => {
             (Some(super::overrides::masked(said.run)), Some(super::overrides::masked(patch.clone())))
         }
-        Action::Rollback(to) => (said.pinned.map(|pinned| json!({ "pinned": pinned })), Some(json!({ "to": to }))),
+        Action::Rollback(to) => {
+            (said.pinned.map(|pinned| json!({ "pinned": pinned })), Some(json!({ "to": to })))
+        }
         Action::Forget(digest) => (Some(json!({ "digest": digest })), None),
         _ => (None, None),
     };

@@ -157,7 +157,9 @@ impl Call {
                 Problem::new(&kinds::MALFORMED, format!("the body is no JSON: {error}"))
             }
         })?;
-        reader.end().map_err(|error| Problem::new(&kinds::MALFORMED, format!("the body is no JSON: {error}")))?;
+        reader
+            .end()
+            .map_err(|error| Problem::new(&kinds::MALFORMED, format!("the body is no JSON: {error}")))?;
         Ok(value)
     }
 
@@ -211,7 +213,10 @@ mod tests {
     #[test]
     fn what_a_query_says_is_understood_or_refused() {
         let query = read(&[("tail", "100"), ("follow", ""), ("since", "é")]).unwrap();
-        assert_eq!((query.number("tail"), query.flag("follow"), query.text("since")), (Some(100), true, Some("é")));
+        assert_eq!(
+            (query.number("tail"), query.flag("follow"), query.text("since")),
+            (Some(100), true, Some("é"))
+        );
         assert_eq!((query.number("since"), query.flag("tail"), query.text("follow")), (None, false, None));
         assert!(!read(&[("follow", "false")]).unwrap().flag("follow"));
         for (pairs, part) in [

@@ -16,7 +16,10 @@ pub(super) const ROUTES: &[Route] = &[
     Route::get("/v1/containers", "listContainers", "All containers", |call| {
         Box::pin(async move { Ok(list(&call)) })
     })
-    .gives(&[Answer::ok("Those of the document, and those that it does not name", &[json::<ContainersReport>(JSON)])]),
+    .gives(&[Answer::ok(
+        "Those of the document, and those that it does not name",
+        &[json::<ContainersReport>(JSON)],
+    )]),
     Route::get("/v1/containers/{id}", "getContainer", "One container", |call| {
         Box::pin(async move { of(&call, Clone::clone) })
     })
@@ -59,7 +62,10 @@ fn list(call: &Call) -> Response {
     super::json(&ContainersReport { containers: report.containers.clone(), strays: report.strays.clone() })
 }
 
-fn of<T: serde::Serialize>(call: &Call, told: impl FnOnce(&ContainerReport) -> T) -> Result<Response, Problem> {
+fn of<T: serde::Serialize>(
+    call: &Call,
+    told: impl FnOnce(&ContainerReport) -> T,
+) -> Result<Response, Problem> {
     let report = call.api.handle.report();
     Ok(super::json(&told(find(&report, call.container())?)))
 }
@@ -107,7 +113,8 @@ pub(super) fn find<'a>(report: &'a Report, id: &str) -> Result<&'a ContainerRepo
     if let Some(found) = all.find(|container| container.id == id) {
         return Ok(found);
     }
-    let names: Vec<_> = report.containers.iter().chain(&report.strays).map(|container| container.id.as_str()).collect();
+    let names: Vec<_> =
+        report.containers.iter().chain(&report.strays).map(|container| container.id.as_str()).collect();
     let shown: String = id.chars().take(64).collect();
     let problem = |advice: &str| {
         let detail = format!("the document has no container {shown:?}{advice}");

@@ -102,7 +102,10 @@ async fn find(path: &str, routes: &[&'static Route], parts: &mut Parts) -> Resul
     let who = guard::admit(&peer, &parts.uri, &parts.headers, route.is_some_and(|route| route.open))?;
     if routes.is_empty() {
         let shown: String = parts.uri.path().chars().take(128).collect();
-        return Err(Problem::new(&kinds::NOT_FOUND, format!("there is nothing at {shown:?}; see /openapi.json")));
+        return Err(Problem::new(
+            &kinds::NOT_FOUND,
+            format!("there is nothing at {shown:?}; see /openapi.json"),
+        ));
     }
     let Some(route) = route else {
         let mut allowed: Vec<_> = routes.iter().map(|route| route.method.name()).collect();
@@ -115,9 +118,9 @@ async fn find(path: &str, routes: &[&'static Route], parts: &mut Parts) -> Resul
     };
     let mut found = Vec::new();
     if path.contains('{') {
-        let parameters = RawPathParams::from_request_parts(parts, &())
-            .await
-            .map_err(|_| Problem::new(&kinds::MALFORMED, "the address is no UTF-8 when its escapes are resolved"))?;
+        let parameters = RawPathParams::from_request_parts(parts, &()).await.map_err(|_| {
+            Problem::new(&kinds::MALFORMED, "the address is no UTF-8 when its escapes are resolved")
+        })?;
         found = parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     }
     let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
@@ -148,7 +151,8 @@ async fn serve(
         (_, Some(expected)) => read(&parts, body, expected.limit).await?,
     };
     let key = if route.method.changes() { keys::of(&who, &parts, &body)? } else { None };
-    let call = Call { api: Arc::clone(&api), who: who.to_string(), path, query, headers: parts.headers, body };
+    let call =
+        Call { api: Arc::clone(&api), who: who.to_string(), path, query, headers: parts.headers, body };
     if let Some(expected) = &route.body {
         is_taken(&call, expected)?;
     }
@@ -181,7 +185,8 @@ async fn read(parts: &Parts, body: axum::body::Body, limit: usize) -> Result<Byt
         let mut stream = body.into_data_stream();
         let mut all = BytesMut::new();
         while let Some(chunk) = stream.next().await {
-            let chunk = chunk.map_err(|error| Problem::new(&kinds::MALFORMED, format!("the body broke off: {error}")))?;
+            let chunk = chunk
+                .map_err(|error| Problem::new(&kinds::MALFORMED, format!("the body broke off: {error}")))?;
             if all.len().saturating_add(chunk.len()) > limit {
                 return Err(too_large());
             }
@@ -190,7 +195,10 @@ async fn read(parts: &Parts, body: axum::body::Body, limit: usize) -> Result<Byt
         Ok(all.freeze())
     };
     tokio::time::timeout(BODY_PATIENCE, collect).await.unwrap_or_else(|_| {
-        Err(Problem::new(&kinds::TOO_SLOW, format!("the body was not there after {} s", BODY_PATIENCE.as_secs())))
+        Err(Problem::new(
+            &kinds::TOO_SLOW,
+            format!("the body was not there after {} s", BODY_PATIENCE.as_secs()),
+        ))
     })
 }
 

@@ -4,6 +4,7 @@ use axum::body::Body as HttpBody;
 use axum::http::header::{CONTENT_TYPE, ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH, VARY};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
+use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
@@ -11,7 +12,7 @@ use super::call::Call;
 use super::etag::{self, Condition};
 use super::kinds;
 use super::problem::Problem;
-use super::route::{self, Answer, Body, KEY, Kind, Parameter, Route, of, text};
+use super::route::{self, Answer, Body, Content, KEY, Kind, Parameter, Route, of, text};
 use super::{JSON, accept, audit};
 use crate::document::{Document, MAX_BYTES};
 use crate::history::Revision;
@@ -21,7 +22,13 @@ use crate::report::{AppliedReport, PlanReport, RevisionReport, RevisionsReport};
 const YAML: &str = "application/yaml";
 /// What documents are sent as. YAML has had no type of its own for long.
 const DOCUMENTS: &[&str] = &[
-    YAML, JSON, "text/yaml", "text/x-yaml", "application/x-yaml", "text/plain", "application/x-www-form-urlencoded",
+    YAML,
+    JSON,
+    "text/yaml",
+    "text/x-yaml",
+    "application/x-yaml",
+    "text/plain",
+    "application/x-www-form-urlencoded",
     "application/octet-stream",
 ];
 /// Room for a document that is too large to be answered by what reads it.
@@ -35,8 +42,11 @@ pub(super) const ROUTES: &[Route] = &[
     })
     .takes(&[Parameter::header("If-None-Match", "The revision that is known already.")])
     .gives(&[
-        Answer::ok("The document, as it was written or as JSON", &[text(YAML), route::json::<Document>(JSON)])
-            .headers(&[ETAG_HEADER]),
+        Answer::ok(
+            "The document, as it was written or as JSON",
+            &[text(YAML), Content { media: JSON, schema: Some(as_it_is_read) }],
+        )
+        .headers(&[ETAG_HEADER]),
         Answer::ok("It is the one that is known already", &[]).status(304).headers(&[ETAG_HEADER]),
     ])
     .or(&[404, 406, 503]),
@@ -45,7 +55,11 @@ pub(super) const ROUTES: &[Route] = &[
     })
     .takes(&[
         Parameter::query("dry_run", Kind::Flag, "Changes nothing, and says what would be done."),
-        Parameter::query("remove_all", Kind::Flag, "It may name none of the containers that are managed now."),
+        Parameter::query(
+            "remove_all",
+            Kind::Flag,
+            "It may name none of the containers that are managed now.",
+        ),
         Parameter::header("If-Match", "The revision that it is based on."),
         Parameter::header("If-None-Match", "`*` for the first document."),
         KEY,
@@ -88,6 +102,11 @@ pub(super) const ROUTES: &[Route] = &[
     .gives(&[Answer::ok("The schema", &[route::json::<Value>("application/schema+json")])]),
 ];
 
+/// A document that is shown is described like one that is sent: it can be sent again.
+fn as_it_is_read(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "$ref": "#/components/schemas/Document" })
+}
+
 /// What came of a document, or would.
 #[derive(schemars::JsonSchema)]
 #[serde(untagged)]
@@ -108,8 +127,9 @@ fn document(call: &Call) -> Result<Response, Problem> {
     let Revision { revision, text, .. } = latest;
     let written_as_json = serde_json::from_str::<IgnoredAny>(&text).is_ok();
     let forms = if written_as_json { [JSON, YAML] } else { [YAML, JSON] };
-    let form = accept::best(call.accept(), &forms)
-        .ok_or_else(|| Problem::new(&kinds::NOT_ACCEPTABLE, format!("it can be had as {}", forms.join(" or "))))?;
+    let form = accept::best(call.accept(), &forms).ok_or_else(|| {
+        Problem::new(&kinds::NOT_ACCEPTABLE, format!("it can be had as {}", forms.join(" or ")))
+    })?;
     // JSON is YAML as well, but not the other way round.
     let (etag, body) = if form == JSON && !written_as_json {
         let document = Document::read(&text).map_err(|refused| {
@@ -171,25 +191,30 @@ fn based_on(call: &Call) -> Result<Option<Option<u64>>, Problem> {
     let etag = || (in_force > 0).then(|| etag::of_revision(in_force));
     match (condition(call, &IF_MATCH)?, condition(call, &IF_NONE_MATCH)?) {
         (None, None) => Ok(None),
-        (Some(_), Some(_)) => {
-            Err(Problem::new(&kinds::MALFORMED, "If-Match and If-None-Match can't both be true of a document"))
-        }
+        (Some(_), Some(_)) => Err(Problem::new(
+            &kinds::MALFORMED,
+            "If-Match and If-None-Match can't both be true of a document",
+        )),
         (Some(wanted), None) if !wanted.permits_change_of(in_force) => {
             let detail = match in_force {
                 0 => "no document is in force yet; put the first one with If-None-Match: *".to_owned(),
-                in_force => format!("revision {in_force} is in force; read it again, and apply your change to it"),
+                in_force => {
+                    format!("revision {in_force} is in force; read it again, and apply your change to it")
+                }
             };
             Err(Problem::stale(detail, etag()))
         }
         (Some(Condition::Any), None) => Ok(Some(None)),
         (Some(Condition::Tags(_)), None) => Ok(Some(Some(in_force))),
-        (None, Some(Condition::Any)) if in_force > 0 => {
-            Err(Problem::stale(format!("revision {in_force} is in force; it is not the first document"), etag()))
-        }
+        (None, Some(Condition::Any)) if in_force > 0 => Err(Problem::stale(
+            format!("revision {in_force} is in force; it is not the first document"),
+            etag(),
+        )),
         (None, Some(Condition::Any)) => Ok(Some(Some(0))),
-        (None, Some(Condition::Tags(_))) => {
-            Err(Problem::new(&kinds::MALFORMED, "If-None-Match can only be * here; If-Match takes entity tags"))
-        }
+        (None, Some(Condition::Tags(_))) => Err(Problem::new(
+            &kinds::MALFORMED,
+            "If-None-Match can only be * here; If-Match takes entity tags",
+        )),
     }
 }
 
@@ -206,7 +231,8 @@ fn tagged(mut response: Response, etag: &str) -> Response {
 }
 
 fn revisions(call: &Call) -> Result<Response, Problem> {
-    let limit = call.query.number("limit").map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let limit =
+        call.query.number("limit").map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let revisions = call.api.history.revisions(limit)?.into_iter().map(RevisionReport::listed).collect();
     Ok(super::json(&RevisionsReport { revisions }))
 }

@@ -42,7 +42,8 @@ impl Condition {
                 Some(quoted) => (true, quoted),
                 None => (false, rest),
             };
-            let (opaque, behind) = quoted.strip_prefix('"').and_then(|open| open.split_once('"')).ok_or_else(wrong)?;
+            let (opaque, behind) =
+                quoted.strip_prefix('"').and_then(|open| open.split_once('"')).ok_or_else(wrong)?;
             tags.push(Tag { weak, opaque: opaque.to_owned() });
             rest = behind.trim_start();
             rest = match rest.strip_prefix(',') {
@@ -91,7 +92,10 @@ mod tests {
             (" * ", Some(Condition::Any)),
             ("\"r3\"", Some(Condition::Tags(vec![tag(false, "r3")]))),
             ("W/\"r3\"", Some(Condition::Tags(vec![tag(true, "r3")]))),
-            ("\"a,b\" , W/\"\",\"r3\"", Some(Condition::Tags(vec![tag(false, "a,b"), tag(true, ""), tag(false, "r3")]))),
+            (
+                "\"a,b\" , W/\"\",\"r3\"",
+                Some(Condition::Tags(vec![tag(false, "a,b"), tag(true, ""), tag(false, "r3")])),
+            ),
             ("\"r3\",", Some(Condition::Tags(vec![tag(false, "r3")]))),
             ("", None),
             ("r3", None),
@@ -119,13 +123,19 @@ mod tests {
             ("*", 3, true),
             ("*", 0, false),
         ] {
-            assert_eq!(Condition::parse(text).unwrap().permits_change_of(revision), permitted, "{text} {revision}");
+            assert_eq!(
+                Condition::parse(text).unwrap().permits_change_of(revision),
+                permitted,
+                "{text} {revision}"
+            );
         }
     }
 
     #[test]
     fn who_has_it_is_not_sent_it_again() {
-        for (text, has) in [("\"r3\"", true), ("W/\"r3\"", true), ("\"r3-json\"", false), ("\"r2\"", false), ("*", true)] {
+        for (text, has) in
+            [("\"r3\"", true), ("W/\"r3\"", true), ("\"r3-json\"", false), ("\"r2\"", false), ("*", true)]
+        {
             assert_eq!(Condition::parse(text).unwrap().has(&of_revision(3)), has, "{text}");
         }
         assert!(Condition::parse("\"r3-json\"").unwrap().has(&of_revision_as_json(3)));

@@ -22,7 +22,8 @@ const PAGE: u64 = 1000;
 /// How many are read from the table at once.
 const READ: usize = 256;
 
-const AFTER: Parameter = Parameter::query("after", Kind::Number(i64::MAX as u64), "Only what has a greater number.");
+const AFTER: Parameter =
+    Parameter::query("after", Kind::Number(i64::MAX as u64), "Only what has a greater number.");
 const LIMIT: Parameter = Parameter::query("limit", Kind::Number(PAGE), "At most so many, 1000 without it.");
 
 pub(super) const ROUTES: &[Route] = &[
@@ -32,7 +33,10 @@ pub(super) const ROUTES: &[Route] = &[
     .takes(&[
         AFTER,
         LIMIT,
-        Parameter::header("Last-Event-ID", "The last event that was seen: the stream goes on behind it, or says with `gap` what is lost."),
+        Parameter::header(
+            "Last-Event-ID",
+            "The last event that was seen: the stream goes on behind it, or says with `gap` what is lost.",
+        ),
     ])
     .gives(&[Answer::ok(
         "Events, oldest first. As a stream each is an `event`; `gap` says which are lost.",
@@ -61,14 +65,20 @@ fn happenings(call: &Call) -> Result<Response, Problem> {
     // Before the table is read, so that nothing is missed in between.
     let receiver = history.subscribe();
     let newest = history.happenings_kept()?.map_or(0, |(_, newest)| newest);
-    let mut following =
-        Following { history: history.clone(), receiver, seen: seen.unwrap_or(newest), behind: seen.is_some(), told: Vec::new() };
+    let mut following = Following {
+        history: history.clone(),
+        receiver,
+        seen: seen.unwrap_or(newest),
+        behind: seen.is_some(),
+        told: Vec::new(),
+    };
     if following.seen > newest {
         // The history was lost, and numbers begin anew.
         following.told.push(gap(following.seen, 0));
         following.seen = 0;
     }
-    let told = stream::unfold(following, |mut following| async { Some((following.next().await?, following)) });
+    let told =
+        stream::unfold(following, |mut following| async { Some((following.next().await?, following)) });
     Ok(call.api.events(place, told))
 }
 
@@ -110,7 +120,8 @@ impl Following {
                 self.behind = page.len() == READ;
                 let next = self.seen.saturating_add(1);
                 let lost = page.first().filter(|first| first.id > next).map(|first| gap(self.seen, first.id));
-                let told: Vec<Told> = lost.into_iter().chain(page.into_iter().map(|happening| self.tell(happening))).collect();
+                let told: Vec<Told> =
+                    lost.into_iter().chain(page.into_iter().map(|happening| self.tell(happening))).collect();
                 self.told.extend(told.into_iter().rev());
                 continue;
             }

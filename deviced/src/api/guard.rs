@@ -50,7 +50,9 @@ pub(super) fn admit(peer: &Peer, uri: &Uri, headers: &HeaderMap, open: bool) -> 
     is_for_us(uri, headers)?;
     let given = single(headers, &AUTHORIZATION)?.map(|text| text.split_once(' ').unwrap_or((text, "")));
     match given {
-        Some((scheme, text)) if scheme.eq_ignore_ascii_case("bearer") && token.is(text.trim()) => Ok(Who::Token),
+        Some((scheme, text)) if scheme.eq_ignore_ascii_case("bearer") && token.is(text.trim()) => {
+            Ok(Who::Token)
+        }
         _ if open => Ok(Who::Anybody),
         None => Err(Problem::unauthorized("there is no token in the header Authorization")),
         Some((scheme, _)) if !scheme.eq_ignore_ascii_case("bearer") => {
@@ -100,12 +102,27 @@ mod tests {
 
     #[test]
     fn names_of_the_loopback_are_ours_and_no_others() {
-        for host in ["localhost", "LocalHost:80", "127.0.0.1", "127.9.9.9:1", "[::1]", "[::1]:65535", "localhost:"] {
+        for host in
+            ["localhost", "LocalHost:80", "127.0.0.1", "127.9.9.9:1", "[::1]", "[::1]:65535", "localhost:"]
+        {
             assert!(is_loopback(host), "{host}");
         }
         for host in [
-            "", "evil.example", "localhost.evil.example", "evil.example:80", "10.0.0.1", "[::1", "[::1]x", "[::2]", "localhost:x",
-            "localhost:65536", "localhost:80:80", "0.0.0.0", "[::ffff:127.0.0.1]", "127.1", "user@localhost",
+            "",
+            "evil.example",
+            "localhost.evil.example",
+            "evil.example:80",
+            "10.0.0.1",
+            "[::1",
+            "[::1]x",
+            "[::2]",
+            "localhost:x",
+            "localhost:65536",
+            "localhost:80:80",
+            "0.0.0.0",
+            "[::ffff:127.0.0.1]",
+            "127.1",
+            "user@localhost",
         ] {
             assert!(!is_loopback(host), "{host}");
         }

@@ -75,7 +75,8 @@ pub(super) async fn once(
             ));
         }
         Asked::Running => {
-            let detail = "the request with this Idempotency-Key is being answered; ask again with the same key";
+            let detail =
+                "the request with this Idempotency-Key is being answered; ask again with the same key";
             return Err(Problem::new(&kinds::KEY_RUNNING, detail).after(1));
         }
     }

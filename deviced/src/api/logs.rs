@@ -158,7 +158,9 @@ fn told(lines: Lines, seen: Option<Mark>) -> impl Stream<Item = Told> + Send + '
     let told = lines.flat_map(move |line| {
         let line = match line {
             Ok(line) => line,
-            Err(error) => return stream::iter(vec![Told::new("problem", &json!({ "detail": error.to_string() }))]),
+            Err(error) => {
+                return stream::iter(vec![Told::new("problem", &json!({ "detail": error.to_string() }))]);
+            }
         };
         let mark = line.at.parse::<Timestamp>().ok().map(|at| match last {
             Some(last) if last.at == at => Mark { at, nth: last.nth.saturating_add(1) },
@@ -172,7 +174,10 @@ fn told(lines: Lines, seen: Option<Mark>) -> impl Stream<Item = Told> + Send + '
                 return stream::iter(told);
             }
             if let Some(sought) = sought.take() {
-                told.push(Told::new("gap", &json!({ "after": sought.to_string(), "next": mark.to_string() })));
+                told.push(Told::new(
+                    "gap",
+                    &json!({ "after": sought.to_string(), "next": mark.to_string() }),
+                ));
             }
         }
         let line = Told::new("line", &LineReport::from(line));
@@ -193,10 +198,15 @@ mod tests {
         Ok(LogLine { at: at.to_owned(), error: false, text: text.to_owned() })
     }
 
-    async fn read(lines: Vec<Result<LogLine, Error>>, seen: Option<&str>) -> Vec<(Option<String>, &'static str, String)> {
+    async fn read(
+        lines: Vec<Result<LogLine, Error>>,
+        seen: Option<&str>,
+    ) -> Vec<(Option<String>, &'static str, String)> {
         let seen = seen.map(|seen| Mark::parse(seen).unwrap());
         let told: Vec<Told> = told(stream::iter(lines).boxed(), seen).collect().await;
-        let text = |told: &Told| told.data.get("text").map_or(told.data.to_string(), |text| text.as_str().unwrap().to_owned());
+        let text = |told: &Told| {
+            told.data.get("text").map_or(told.data.to_string(), |text| text.as_str().unwrap().to_owned())
+        };
         told.iter().map(|told| (told.id.clone(), told.name, text(told))).collect()
     }
 
@@ -220,8 +230,13 @@ mod tests {
         assert_eq!(names(&all), ["line a", "line b", "line c", "line d", "line e", "end {}"]);
         for (index, expected) in [(0, "bcde"), (1, "cde"), (2, "de"), (3, "e"), (4, "")] {
             let rest = read(lines(), all[index].0.as_deref()).await;
-            let shown: String = rest.iter().filter(|told| told.1 == "line").map(|told| told.2.as_str()).collect();
-            assert_eq!((shown.as_str(), rest.iter().any(|told| told.1 == "gap")), (expected, false), "{index}");
+            let shown: String =
+                rest.iter().filter(|told| told.1 == "line").map(|told| told.2.as_str()).collect();
+            assert_eq!(
+                (shown.as_str(), rest.iter().any(|told| told.1 == "gap")),
+                (expected, false),
+                "{index}"
+            );
         }
     }
 

@@ -20,7 +20,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 
 /// How it is, for machines.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Health {
+struct Alive {
     /// `ok`.
     status: &'static str,
 }
@@ -31,14 +31,17 @@ pub(super) const ROUTES: &[Route] = &[
     })
     .gives(&[Answer::ok("Prometheus' text format", &[text(METRICS)])]),
     Route::get("/healthz", "isAlive", "Whether deviced is alive", |_| {
-        Box::pin(async { Ok(super::json(&Health { status: "ok" })) })
+        Box::pin(async { Ok(super::json(&Alive { status: "ok" })) })
     })
-    .gives(&[Answer::ok("It is", &[json::<Health>(JSON)])])
+    .gives(&[Answer::ok("It is", &[json::<Alive>(JSON)])])
     .open(),
-    Route::get("/readyz", "isReady", "Whether the engine answers and deviced has looked at the device", |call| {
-        Box::pin(async move { ready(&call) })
-    })
-    .gives(&[Answer::ok("It is ready", &[json::<Health>(JSON)])])
+    Route::get(
+        "/readyz",
+        "isReady",
+        "Whether the engine answers and deviced has looked at the device",
+        |call| Box::pin(async move { ready(&call) }),
+    )
+    .gives(&[Answer::ok("It is ready", &[json::<Alive>(JSON)])])
     .or(&[503])
     .open(),
     Route::get("/openapi.json", "getOpenapi", "This description", |call| {
@@ -69,7 +72,7 @@ fn ready(call: &Call) -> Result<Response, Problem> {
     } else if report.pass.count == 0 {
         "the device has not been looked at yet"
     } else {
-        return Ok(super::json(&Health { status: "ok" }));
+        return Ok(super::json(&Alive { status: "ok" }));
     };
     Err(Problem::new(&kinds::NOT_READY, missing))
 }
@@ -78,7 +81,10 @@ fn problem(call: &Call) -> Result<Response, Problem> {
     let name = call.path.get("name");
     let kind = kinds::named(name).ok_or_else(|| {
         let shown: String = name.chars().take(64).collect();
-        Problem::new(&kinds::NOT_FOUND, format!("there is no kind of problem {shown:?}; /problems lists them"))
+        Problem::new(
+            &kinds::NOT_FOUND,
+            format!("there is no kind of problem {shown:?}; /problems lists them"),
+        )
     })?;
     Ok(plain(TEXT, kind.page()))
 }

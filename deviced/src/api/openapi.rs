@@ -53,7 +53,8 @@ struct Schemas {
 impl Schemas {
     fn new() -> Self {
         let settings = || {
-            SchemaSettings::draft2020_12().with(|settings| settings.definitions_path = "/components/schemas".into())
+            SchemaSettings::draft2020_12()
+                .with(|settings| settings.definitions_path = "/components/schemas".into())
         };
         Self { written: settings().for_serialize().into_generator(), read: settings().into_generator() }
     }
@@ -71,7 +72,8 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Value {
         ("operationId".to_owned(), json!(route.name)),
         ("summary".to_owned(), json!(route.summary)),
     ]);
-    let parameters: Vec<Value> = path_parameters(route.path).chain(route.parameters.iter().map(parameter)).collect();
+    let parameters: Vec<Value> =
+        path_parameters(route.path).chain(route.parameters.iter().map(parameter)).collect();
     if !parameters.is_empty() {
         operation.insert("parameters".to_owned(), Value::Array(parameters));
     }
@@ -131,7 +133,8 @@ fn request_body(body: &Body, schemas: &mut Schemas) -> Value {
         .iter()
         .map(|media| {
             let is_json = media.ends_with("json");
-            let schema = if is_json { json!((body.schema)(&mut schemas.read)) } else { json!({ "type": "string" }) };
+            let schema =
+                if is_json { json!((body.schema)(&mut schemas.read)) } else { json!({ "type": "string" }) };
             ((*media).to_owned(), json!({ "schema": schema }))
         })
         .collect();
@@ -221,7 +224,10 @@ mod tests {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/deviced-v1.json");
         let generated = serde_json::to_string_pretty(&openapi_document()).unwrap() + "\n";
         if std::env::var_os("UPDATE_OPENAPI").is_some() {
-            #[expect(clippy::disallowed_methods, reason = "a test writes what is committed, when it is told to")]
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a test writes what is committed, when it is told to"
+            )]
             std::fs::write(path, &generated).unwrap();
         }
         let committed = std::fs::read_to_string(path).unwrap_or_default();

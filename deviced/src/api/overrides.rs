@@ -20,7 +20,8 @@ const PATCH: usize = 256 << 10;
 /// A merge patch (RFC 7396).
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
-const DRY_RUN: Parameter = Parameter::query("dry_run", Kind::Flag, "Changes nothing, and says what would be done.");
+const DRY_RUN: Parameter =
+    Parameter::query("dry_run", Kind::Flag, "Changes nothing, and says what would be done.");
 const ANSWERS: &[Answer] = &[
     Answer::ok("It is done; for a dry run, what would be done", &[json::<Either>(JSON)]),
     Answer::ok("It is written down, and being done", &[json::<AcceptedReport>(JSON)])
@@ -50,14 +51,20 @@ struct NewTag {
 }
 
 pub(super) const ROUTES: &[Route] = &[
-    Route::get("/v1/containers/{id}/tag", "getTag", "The tag that is followed instead of the document's versions", |call| {
-        Box::pin(async move { tag(&call) })
-    })
+    Route::get(
+        "/v1/containers/{id}/tag",
+        "getTag",
+        "The tag that is followed instead of the document's versions",
+        |call| Box::pin(async move { tag(&call) }),
+    )
     .gives(&[Answer::ok("The tag", &[json::<TagReport>(JSON)])])
     .or(&[404, 503]),
-    Route::put("/v1/containers/{id}/tag", "setTag", "Follows a tag instead of the document's versions", |call| {
-        Box::pin(async move { set_tag(&call).await })
-    })
+    Route::put(
+        "/v1/containers/{id}/tag",
+        "setTag",
+        "Follows a tag instead of the document's versions",
+        |call| Box::pin(async move { set_tag(&call).await }),
+    )
     .takes(&[DRY_RUN, KEY])
     .body(Body { media: &[JSON], limit: SMALL, required: true, schema: of::<NewTag> })
     .gives(ANSWERS)
@@ -68,9 +75,12 @@ pub(super) const ROUTES: &[Route] = &[
     .takes(&[DRY_RUN, KEY])
     .gives(ANSWERS)
     .or(PROBLEMS),
-    Route::get("/v1/containers/{id}/arguments", "getArguments", "Run options that were changed over the document's", |call| {
-        Box::pin(async move { arguments(&call) })
-    })
+    Route::get(
+        "/v1/containers/{id}/arguments",
+        "getArguments",
+        "Run options that were changed over the document's",
+        |call| Box::pin(async move { arguments(&call) }),
+    )
     .gives(&[Answer::ok("The changes", &[json::<ArgumentsReport>(JSON)])])
     .or(&[404, 503]),
     Route::put(
@@ -80,12 +90,20 @@ pub(super) const ROUTES: &[Route] = &[
         |call| Box::pin(async move { set_arguments(&call).await }),
     )
     .takes(&[DRY_RUN, KEY])
-    .body(Body { media: &[JSON, MERGE_PATCH], limit: PATCH, required: true, schema: of::<Map<String, Value>> })
+    .body(Body {
+        media: &[JSON, MERGE_PATCH],
+        limit: PATCH,
+        required: true,
+        schema: of::<Map<String, Value>>,
+    })
     .gives(ANSWERS)
     .or(PROBLEMS),
-    Route::delete("/v1/containers/{id}/arguments", "unsetArguments", "Uses the document's run options again", |call| {
-        Box::pin(async move { change(&call, "reset arguments", Action::Arguments(None)).await })
-    })
+    Route::delete(
+        "/v1/containers/{id}/arguments",
+        "unsetArguments",
+        "Uses the document's run options again",
+        |call| Box::pin(async move { change(&call, "reset arguments", Action::Arguments(None)).await }),
+    )
     .takes(&[DRY_RUN, KEY])
     .gives(ANSWERS)
     .or(PROBLEMS),
@@ -109,7 +127,9 @@ async fn set_tag(call: &Call) -> Result<Response, Problem> {
         let shown: String = tag.chars().take(64).collect();
         return Err(Problem::new(
             &kinds::INVALID,
-            format!("{shown:?} is no tag: up to 128 letters, digits, '_', '.' and '-', the first no '.' or '-'"),
+            format!(
+                "{shown:?} is no tag: up to 128 letters, digits, '_', '.' and '-', the first no '.' or '-'"
+            ),
         ));
     }
     change(call, "tag", Action::Tag(Some(tag))).await
@@ -145,7 +165,10 @@ pub(super) fn masked(patch: Option<Value>) -> Value {
     match patch.get_mut("environment") {
         Some(Value::Object(variables)) => variables.values_mut().for_each(|value| *value = hidden()),
         Some(Value::Array(variables)) => variables.iter_mut().for_each(|variable| {
-            let name = variable.as_str().and_then(|text| text.split_once('=')).map(|(name, _)| format!("{name}=***"));
+            let name = variable
+                .as_str()
+                .and_then(|text| text.split_once('='))
+                .map(|(name, _)| format!("{name}=***"));
             *variable = name.map_or_else(hidden, Value::from);
         }),
         Some(other) => *other = hidden(),
@@ -163,8 +186,14 @@ mod tests {
     #[test]
     fn what_the_environment_holds_is_not_shown() {
         for (patch, expected) in [
-            (json!({"environment": {"A": "secret", "B": null}}), json!({"environment": {"A": "***", "B": "***"}})),
-            (json!({"environment": ["A=secret", "secret"], "user": "1"}), json!({"environment": ["A=***", "***"], "user": "1"})),
+            (
+                json!({"environment": {"A": "secret", "B": null}}),
+                json!({"environment": {"A": "***", "B": "***"}}),
+            ),
+            (
+                json!({"environment": ["A=secret", "secret"], "user": "1"}),
+                json!({"environment": ["A=***", "***"], "user": "1"}),
+            ),
             (json!({"environment": "secret"}), json!({"environment": "***"})),
             (json!({"ports": ["80:80"]}), json!({"ports": ["80:80"]})),
         ] {

@@ -117,10 +117,20 @@ mod tests {
     fn what_could_be_guessed_or_not_be_sent_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("token");
-        for bad in ["", "\n", "short", "a token with spaces in it", "ein-Schlüssel-mit-Umlaut", "two-lines-in-it-are\ntwo-tokens-of-it"] {
+        for bad in [
+            "",
+            "\n",
+            "short",
+            "a token with spaces in it",
+            "ein-Schlüssel-mit-Umlaut",
+            "two-lines-in-it-are\ntwo-tokens-of-it",
+        ] {
             std::fs::write(&path, bad).unwrap();
             let error = Token::open(&path).unwrap_err().to_string();
-            assert!(error.contains("token") && (bad.trim().is_empty() || !error.contains(bad.trim())), "{error}");
+            assert!(
+                error.contains("token") && (bad.trim().is_empty() || !error.contains(bad.trim())),
+                "{error}"
+            );
         }
         std::fs::write(&path, "0123456789abcdef\n").unwrap();
         assert!(Token::open(&path).unwrap().is("0123456789abcdef"));

@@ -14,6 +14,8 @@ use super::schema::{self, Migrated};
 pub(super) const NAME: &str = "history.sqlite";
 /// What SQLite keeps beside it (<https://sqlite.org/walformat.html>).
 const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
+/// Bytes of a page, at least.
+const SMALLEST: u64 = 512;
 /// How many databases that were moved aside are kept.
 const KEPT_ASIDE: usize = 3;
 
@@ -52,13 +54,17 @@ pub(super) fn open(directory: &Path) -> Result<(Connection, Option<String>), Str
 }
 
 fn attempt(path: &Path) -> Result<Connection, Unopened> {
-    match RealDisk.kind(path).map_err(|error| Unopened::Trouble(error.to_string()))? {
+    let trouble = |error: io::Error| Unopened::Trouble(error.to_string());
+    match RealDisk.kind(path).map_err(trouble)? {
         None | Some(Kind::File) => {}
         Some(_) => return Err(Unopened::Damaged("it is no regular file".to_owned())),
     }
     // Documents may hold secrets. What SQLite makes beside it gets the same mode.
-    let made = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-    made.map_err(|error| Unopened::Trouble(error.to_string()))?;
+    let made = OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(trouble)?;
+    // SQLite takes what is shorter than a page for nothing, and overwrites it.
+    if (1..SMALLEST).contains(&made.metadata().map_err(trouble)?.len()) {
+        return Err(Unopened::Damaged("it was cut off".to_owned()));
+    }
     let mut connection = Connection::open(path).map_err(|error| classify(&error))?;
     configure(&connection).map_err(|error| classify(&error))?;
     match schema::migrate(&mut connection).map_err(|error| classify(&error))? {
@@ -68,10 +74,18 @@ fn attempt(path: &Path) -> Result<Connection, Unopened> {
         }
         Migrated::Foreign => return Err(Unopened::Damaged("it is no history of deviced".to_owned())),
     }
-    let found: String = connection
-        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-        .map_err(|error| classify(&error))?;
-    if found == "ok" { Ok(connection) } else { Err(Unopened::Damaged(found)) }
+    match look_over(&connection).map_err(|error| classify(&error))?.as_str() {
+        "ok" => Ok(connection),
+        damage => Err(Unopened::Damaged(damage.to_owned())),
+    }
+}
+
+/// `ok`, or what is wrong.
+fn look_over(connection: &Connection) -> rusqlite::Result<String> {
+    for table in schema::TABLES {
+        connection.execute_batch(&format!("SELECT * FROM {table} LIMIT 1"))?;
+    }
+    connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
 }
 
 /// How SQLite works with it.
@@ -137,11 +151,17 @@ fn move_aside(directory: &Path) -> io::Result<PathBuf> {
     let surplus = numbers.len().saturating_sub(KEPT_ASIDE - 1);
     for number in numbers.iter().take(surplus) {
         let old = aside(*number);
-        COMPANIONS.iter().map(|suffix| with(&old, suffix)).chain([old.clone()]).try_for_each(|path| remove(&path))?;
+        COMPANIONS
+            .iter()
+            .map(|suffix| with(&old, suffix))
+            .chain([old.clone()])
+            .try_for_each(|path| remove(&path))?;
     }
     let (from, to) = (directory.join(NAME), aside(next));
-    for (from, to) in
-        COMPANIONS.iter().map(|suffix| (with(&from, suffix), with(&to, suffix))).chain([(from.clone(), to.clone())])
+    for (from, to) in COMPANIONS
+        .iter()
+        .map(|suffix| (with(&from, suffix), with(&to, suffix)))
+        .chain([(from.clone(), to.clone())])
     {
         if RealDisk.kind(&from)?.is_some() {
             RealDisk.rename(&from, &to)?;
@@ -167,11 +187,12 @@ fn with(path: &Path, suffix: &str) -> PathBuf {
 /// Copies what the database in a directory has into one in memory, without writing to the disk: it may be full or read-only.
 pub(super) fn copy(directory: &Path, memory: &Connection) -> rusqlite::Result<()> {
     let path = directory.join(NAME);
-    // Escaped as in URIs (<https://sqlite.org/uri.html>). Without locks of the file system no shared memory is asked for.
+    // Without a name it holds for what is attached later: its log can be read without shared memory then.
+    memory.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    // Escaped as in URIs (<https://sqlite.org/uri.html>). A lock could not be taken on a read-only disk, and nobody else is there.
     let escaped: String = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     memory.execute("ATTACH ?1 AS old", [format!("file:{escaped}?mode=ro&vfs=unix-none")])?;
     let copied = (|| {
-        memory.pragma_update(Some("old"), "locking_mode", "EXCLUSIVE")?;
         let version = |schema| {
             memory.query_row(&format!("PRAGMA {schema}.user_version"), [], |row| row.get::<_, i64>(0))
         };

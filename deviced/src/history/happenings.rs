@@ -65,5 +65,11 @@ impl History {
 }
 
 fn read(row: &Row<'_>) -> Result<Happening, Problem> {
-    Ok(Happening { id: row.get(0)?, at: row.get(1)?, kind: row.get(2)?, container: row.get(3)?, text: row.get(4)? })
+    Ok(Happening {
+        id: row.get(0)?,
+        at: row.get(1)?,
+        kind: row.get(2)?,
+        container: row.get(3)?,
+        text: row.get(4)?,
+    })
 }

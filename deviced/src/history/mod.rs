@@ -94,8 +94,10 @@ impl History {
         match opened {
             Ok((connection, said, lock)) => {
                 let history = Self::with(connection, true, Some(lock));
-                history.interrupt()?;
-                Ok((history, said))
+                // What is full now has room later; a start is not kept from for that.
+                let said = [said, history.interrupt().err().map(|error| error.to_string())];
+                let said: Vec<String> = said.into_iter().flatten().collect();
+                Ok((history, (!said.is_empty()).then(|| said.join("; "))))
             }
             Err(problem) => Self::in_memory_of(directory, &problem),
         }
@@ -172,11 +174,12 @@ impl History {
         change: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, Error> {
         let mut connection = self.lock();
-        let changed = Transaction::new(&mut connection, TransactionBehavior::Immediate).and_then(|transaction| {
-            let value = change(&transaction)?;
-            transaction.commit()?;
-            Ok(value)
-        });
+        let changed =
+            Transaction::new(&mut connection, TransactionBehavior::Immediate).and_then(|transaction| {
+                let value = change(&transaction)?;
+                transaction.commit()?;
+                Ok(value)
+            });
         changed.map_err(|source| Error::Sqlite { doing, source })
     }
 }

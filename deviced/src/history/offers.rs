@@ -98,8 +98,8 @@ impl History {
     pub fn set_registries(&self, registries: &[RegistryState]) -> Result<(), Error> {
         self.change("write the state of registries", |connection| {
             connection.prepare_cached("DELETE FROM registries")?.execute([])?;
-            let mut insert =
-                connection.prepare_cached("INSERT OR REPLACE INTO registries (url, value) VALUES (?1, ?2)")?;
+            let mut insert = connection
+                .prepare_cached("INSERT OR REPLACE INTO registries (url, value) VALUES (?1, ?2)")?;
             for registry in registries {
                 insert.execute(params![registry.url, row::to_json(registry)?])?;
             }

@@ -115,7 +115,14 @@ impl History {
             "SELECT {COLUMNS} FROM operations WHERE ?1 IS NULL OR container = ?1 ORDER BY number DESC LIMIT ?2"
         );
         let found = self.read("read the operations", |connection| {
-            row::rows(connection, self.unreadable(), "operations", &sql, params![container, limit(count)], read)
+            row::rows(
+                connection,
+                self.unreadable(),
+                "operations",
+                &sql,
+                params![container, limit(count)],
+                read,
+            )
         })?;
         Ok(self.alive(found))
     }

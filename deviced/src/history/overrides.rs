@@ -29,7 +29,9 @@ impl History {
     pub fn set_override(&self, container: &str, value: &Override) -> Result<(), Error> {
         self.change("write what was said over the document", |connection| {
             if *value == Override::default() {
-                connection.prepare_cached("DELETE FROM overrides WHERE container = ?1")?.execute([container])?;
+                connection
+                    .prepare_cached("DELETE FROM overrides WHERE container = ?1")?
+                    .execute([container])?;
             } else {
                 let sql = "INSERT OR REPLACE INTO overrides (container, value) VALUES (?1, ?2)";
                 connection.prepare_cached(sql)?.execute(params![container, row::to_json(value)?])?;

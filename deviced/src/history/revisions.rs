@@ -62,7 +62,9 @@ impl History {
             let sql = "INSERT INTO revisions (text, who, at) VALUES (?1, ?2, ?3)";
             connection.prepare_cached(sql)?.execute(params![text, who, seconds()])?;
             let revision = connection.last_insert_rowid();
-            connection.prepare_cached("DELETE FROM revisions WHERE revision <= ?1")?.execute([revision - KEPT])?;
+            connection
+                .prepare_cached("DELETE FROM revisions WHERE revision <= ?1")?
+                .execute([revision - KEPT])?;
             Ok(u64::try_from(revision).unwrap_or(0))
         })
     }

@@ -31,7 +31,12 @@ impl Unreadable {
     fn say(&self, table: &str, key: &str, problem: &Problem) {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if said.len() < REMEMBERED && said.insert(format!("{table} {key}")) {
-            tracing::warn!(event = "history", table, key, "a row of {table} can't be read and is left out: {key}: {problem}");
+            tracing::warn!(
+                event = "history",
+                table,
+                key,
+                "a row of {table} can't be read and is left out: {key}: {problem}"
+            );
         }
     }
 }

@@ -97,6 +97,17 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<Migrated>
 
 /// All tables, in the order of the schema.
 pub(super) const TABLES: &[&str] = &[
-    "revisions", "overrides", "swaps", "versions", "verdicts", "logs", "known", "offers", "registries",
-    "operations", "happenings", "audits", "answers",
+    "revisions",
+    "overrides",
+    "swaps",
+    "versions",
+    "verdicts",
+    "logs",
+    "known",
+    "offers",
+    "registries",
+    "operations",
+    "happenings",
+    "audits",
+    "answers",
 ];

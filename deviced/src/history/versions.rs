@@ -14,7 +14,8 @@ const KEPT: i64 = 50;
 /// How many that did not fail are never forgotten, besides the one that runs.
 const GOOD: i64 = 2;
 
-const COLUMNS: &str = "id, container, target, revision, operation, cause, who, began, ended, failure, took, probation, crashes";
+const COLUMNS: &str =
+    "id, container, target, revision, operation, cause, who, began, ended, failure, took, probation, crashes";
 
 impl History {
     /// All versions by container, the newest first.
@@ -102,12 +103,10 @@ impl History {
 /// Forgets a container's oldest versions; never the one that runs, one that somebody went back to, or the last good ones (I3).
 fn prune(connection: &Connection, container: &str) -> rusqlite::Result<()> {
     let sql = "SELECT value FROM overrides WHERE container = ?1";
-    let said: Option<String> = connection
-        .prepare_cached(sql)?
-        .query_map([container], |row| row.get(0))?
-        .next()
-        .transpose()?;
-    let pinned = said.and_then(|said| serde_json::from_str::<Override>(&said).ok()).and_then(|said| said.pinned);
+    let said: Option<String> =
+        connection.prepare_cached(sql)?.query_map([container], |row| row.get(0))?.next().transpose()?;
+    let pinned =
+        said.and_then(|said| serde_json::from_str::<Override>(&said).ok()).and_then(|said| said.pinned);
     let sql = "DELETE FROM versions WHERE container = ?1 AND ended IS NOT NULL AND id IS NOT ?2 AND id NOT IN \
                (SELECT id FROM versions WHERE container = ?1 ORDER BY id DESC LIMIT ?3) AND id NOT IN \
                (SELECT id FROM versions WHERE container = ?1 AND failure IS NULL AND ended IS NOT NULL ORDER BY id DESC LIMIT ?4)";

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    AuditReport, ContainerReport, DriftReport, HappeningReport, ImageReport, OperationReport, PassedOverReport,
-    RanReport, RegistryReport, RevisionReport, VerdictReport, VersionReport,
+    AuditReport, ContainerReport, DriftReport, HappeningReport, ImageReport, OperationReport,
+    PassedOverReport, RanReport, RegistryReport, RevisionReport, VerdictReport, VersionReport,
 };
 use crate::engine::LogLine;
 

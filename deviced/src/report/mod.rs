@@ -4,12 +4,13 @@ mod lists;
 mod records;
 
 pub use lists::{
-    AppliedReport, ArgumentsReport, AuditsReport, ContainersReport, DevicesReport, DriftsReport, ForgottenReport, HappeningsReport, HistoryReport,
-    ImagesReport, LineReport, LogReport, MountsReport, OperationsReport, RegistriesReport, RevisionsReport, TagReport,
-    VerdictsReport, WhyReport,
+    AppliedReport, ArgumentsReport, AuditsReport, ContainersReport, DevicesReport, DriftsReport,
+    ForgottenReport, HappeningsReport, HistoryReport, ImagesReport, LineReport, LogReport, MountsReport,
+    OperationsReport, RegistriesReport, RevisionsReport, TagReport, VerdictsReport, WhyReport,
 };
 pub use records::{
-    AcceptedReport, AuditReport, HappeningReport, OperationReport, ProgressReport, RanReport, RevisionReport, VerdictReport,
+    AcceptedReport, AuditReport, HappeningReport, OperationReport, ProgressReport, RanReport, RevisionReport,
+    VerdictReport,
 };
 
 use std::collections::BTreeMap;

@@ -68,7 +68,8 @@ fn a_database_torn_at_any_length_is_moved_aside() {
     let whole = tempfile::tempdir().unwrap();
     full(&History::open(whole.path()).unwrap().0);
     let database = fs::read(whole.path().join("history.sqlite")).unwrap();
-    for length in (1..100).chain((100..database.len()).step_by(database.len() / 60)).chain([database.len() - 1]) {
+    let some = [1, 15, 16, 99, 100, 511, 512, database.len() - 1];
+    for length in some.into_iter().chain((1_000..database.len()).step_by(database.len() / 40)) {
         let ground = tempfile::tempdir().unwrap();
         fs::write(ground.path().join("history.sqlite"), &database[..length]).unwrap();
         let (history, said) = opens(ground.path());
@@ -108,10 +109,25 @@ fn what_is_no_history_is_moved_aside_whatever_it_is() {
     };
     type Put = Box<dyn Fn(&Path)>;
     let cases: Vec<(&str, Put)> = vec![
-        ("garbage", Box::new(|path| fs::write(path, "no database at all, but longer than a header of SQLite, which has 100 bytes. ".repeat(50)).unwrap())),
+        (
+            "garbage",
+            Box::new(|path| {
+                fs::write(
+                    path,
+                    "no database at all, but longer than a header of SQLite, which has 100 bytes. "
+                        .repeat(50),
+                )
+                .unwrap()
+            }),
+        ),
         ("zeros", Box::new(|path| fs::write(path, vec![0; 20_000]).unwrap())),
         ("somebody else's database", Box::new(foreign("CREATE TABLE swaps (x)"))),
-        ("one that says to be ours", Box::new(foreign("CREATE TABLE x (x); PRAGMA application_id = 0x64657664; PRAGMA user_version = 1"))),
+        (
+            "one that says to be ours",
+            Box::new(foreign(
+                "CREATE TABLE x (x); PRAGMA application_id = 0x64657664; PRAGMA user_version = 1",
+            )),
+        ),
         ("a directory", Box::new(|path| fs::create_dir_all(path.join("in/it")).unwrap())),
         ("a link to nowhere", Box::new(|path| std::os::unix::fs::symlink("/nowhere/at/all", path).unwrap())),
     ];
@@ -167,16 +183,19 @@ fn where_nothing_can_be_written_it_is_kept_in_memory_and_said() {
 fn what_a_history_on_a_failing_disk_knows_is_read_without_writing() {
     let ground = tempfile::tempdir().unwrap();
     killed(ground.path());
-    let before = ["history.sqlite", "history.sqlite-wal"].map(|name| fs::read(ground.path().join(name)).unwrap());
+    let before =
+        ["history.sqlite", "history.sqlite-wal"].map(|name| fs::read(ground.path().join(name)).unwrap());
     let history = History::in_memory().unwrap();
     file::copy(ground.path(), &history.lock()).unwrap();
     assert_eq!(history.swaps().unwrap()["web"], swap("web", Stage::Prove));
     assert_eq!(history.latest_revision().unwrap().unwrap().revision, 1);
     // Numbers go on where they were.
     assert_eq!(history.commit_version(&version("web", 2)).unwrap(), 2);
-    let after = ["history.sqlite", "history.sqlite-wal"].map(|name| fs::read(ground.path().join(name)).unwrap());
+    let after =
+        ["history.sqlite", "history.sqlite-wal"].map(|name| fs::read(ground.path().join(name)).unwrap());
     assert!(before == after);
-    let mut names: Vec<_> = fs::read_dir(ground.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let mut names: Vec<_> =
+        fs::read_dir(ground.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort_unstable();
     assert_eq!(names, ["history.sqlite", "history.sqlite-wal"]);
 }

@@ -26,7 +26,8 @@ fn target(byte: u8) -> Target {
         version: format!("1.{byte}"),
         repository: "registry.example/acme/web".to_owned(),
         image: Some(ImageId(digest(byte).to_string())),
-        spec: serde_json::from_value::<Spec>(json!({"Env": ["LEVEL=\"ü\""], "HostConfig": {"Init": true}})).unwrap(),
+        spec: serde_json::from_value::<Spec>(json!({"Env": ["LEVEL=\"ü\""], "HostConfig": {"Init": true}}))
+            .unwrap(),
     }
 }
 
@@ -41,7 +42,11 @@ fn version(container: &str, byte: u8) -> Version {
         target: target(byte),
         revision: 3,
         operation: format!("operation-{byte}"),
-        cause: Cause::Drift(vec![Drift { field: "ports".to_owned(), wanted: Some("80".to_owned()), found: None }]),
+        cause: Cause::Drift(vec![Drift {
+            field: "ports".to_owned(),
+            wanted: Some("80".to_owned()),
+            found: None,
+        }]),
         who: "socket:0".to_owned(),
         began: 1_000_000 + i64::from(byte),
         ended: None,

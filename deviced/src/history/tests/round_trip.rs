@@ -35,7 +35,10 @@ fn revisions_grow_and_keep_their_text_as_it_was_written() {
         },
         |history| {
             let latest = history.latest_revision().unwrap().unwrap();
-            assert_eq!((latest.revision, latest.text.as_str(), latest.who.as_str()), (2, "second", "socket:1000"));
+            assert_eq!(
+                (latest.revision, latest.text.as_str(), latest.who.as_str()),
+                (2, "second", "socket:1000")
+            );
             assert!(latest.at > 1_700_000_000);
             assert_eq!(history.revision(1).unwrap().unwrap().text, text);
             assert_eq!(history.revision(3).unwrap(), None);
@@ -64,7 +67,12 @@ fn overrides_are_replaced_and_taken_back() {
             history.set_override("db", &Override::default()).unwrap();
             history.set_override("nothing", &Override::default()).unwrap();
         },
-        |history| assert_eq!(history.overrides().unwrap().into_iter().collect::<Vec<_>>(), [("web".to_owned(), said.clone())]),
+        |history| {
+            assert_eq!(
+                history.overrides().unwrap().into_iter().collect::<Vec<_>>(),
+                [("web".to_owned(), said.clone())]
+            )
+        },
     );
 }
 
@@ -88,7 +96,10 @@ fn a_swap_is_remembered_at_each_of_its_stages() {
             },
             |history| {
                 let swaps = history.swaps().unwrap();
-                assert_eq!(swaps.into_iter().collect::<Vec<_>>(), [("web".to_owned(), swap("web", stage.clone()))]);
+                assert_eq!(
+                    swaps.into_iter().collect::<Vec<_>>(),
+                    [("web".to_owned(), swap("web", stage.clone()))]
+                );
             },
         );
     }
@@ -113,7 +124,8 @@ fn a_committed_version_ends_the_one_before_and_only_that_of_its_container() {
                 failure: Some(failure(Reason::App)),
                 ..version("web", 1)
             };
-            let second = Version { id: 3, probation: Duration::from_millis(1_234), crashes: 2, ..version("web", 2) };
+            let second =
+                Version { id: 3, probation: Duration::from_millis(1_234), crashes: 2, ..version("web", 2) };
             let other = Version { id: 2, ..version("db", 3) };
             let all = history.versions().unwrap();
             assert_eq!(all["web"], [second.clone(), first.clone()]);
@@ -167,7 +179,9 @@ fn what_registries_said_is_known_at_the_next_start() {
     twice(
         |history| {
             history.set_registries(&[registry("https://old.example", 1)]).unwrap();
-            history.set_registries(&[registry("https://far.example", 2), registry("https://near.example", 1)]).unwrap();
+            history
+                .set_registries(&[registry("https://far.example", 2), registry("https://near.example", 1)])
+                .unwrap();
             history.set_offers("web", &[offer(1)]).unwrap();
             history.set_offers("web", &[offer(2), offer(1)]).unwrap();
             history.set_offers("db", &[offer(1)]).unwrap();
@@ -182,7 +196,10 @@ fn what_registries_said_is_known_at_the_next_start() {
             let urls: Vec<_> = history.registries().unwrap();
             assert_eq!(urls, [registry("https://near.example", 1), registry("https://far.example", 2)]);
             let offers = history.offers().unwrap();
-            assert_eq!(offers.into_iter().collect::<Vec<_>>(), [("web".to_owned(), vec![offer(2), offer(1)])]);
+            assert_eq!(
+                offers.into_iter().collect::<Vec<_>>(),
+                [("web".to_owned(), vec![offer(2), offer(1)])]
+            );
             assert_eq!(history.known_for(repository, &digest(1)).unwrap(), Duration::from_millis(61_500));
             assert_eq!(history.known_for(repository, &digest(2)).unwrap(), Duration::ZERO);
             assert!(history.known_for("elsewhere", &digest(1)).unwrap() > Duration::from_secs(1 << 40));
@@ -224,7 +241,8 @@ fn an_operation_has_its_stage_on_the_disk_and_its_progress_in_memory() {
     history.record_swap(&Swap { operation: "c".to_owned(), ..swap("web", Stage::Switch) }).unwrap();
     drop((history, changes));
     let (history, _) = History::open(directory.path()).unwrap();
-    let states: Vec<_> = history.operations(10, None).unwrap().into_iter().map(|one| (one.id, one.state)).collect();
+    let states: Vec<_> =
+        history.operations(10, None).unwrap().into_iter().map(|one| (one.id, one.state)).collect();
     let (running, failed) = (OperationState::Running, OperationState::Failed);
     let expected = [("d", failed), ("c", running), ("b", OperationState::Done), ("a", failed)];
     assert_eq!(states, expected.map(|(id, state)| (id.to_owned(), state)));
