@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, TryFutureExt as _};
 use futures_util::stream::{self, Stream, TryStreamExt as _};
 use hyper::Method;
 use hyper::body::Incoming;
