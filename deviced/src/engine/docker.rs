@@ -161,6 +161,11 @@ impl Docker {
         Ok(Executed { code: self.exit_code(call, &exec).await?, output: output.text })
     }
 
+    async fn create_named(&self, what: &str, path: &str, name: &str, body: Value) -> Result<(), Error> {
+        let call = format!("creation of {what} {name}");
+        self.json(&call, self.deadlines.change, Method::POST, path, Some(&body)).await.map(drop)
+    }
+
     async fn pulled(&self, call: &str, from: &Pull, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<(), Error> {
         let mut path = format!("/images/create?fromImage={}&tag={}", encoded(&from.repository), encoded(&from.digest));
         if let Some(platform) = &from.platform {
@@ -410,7 +415,9 @@ impl Engine for Docker {
     }
 
     async fn create_network(&self, name: &str, body: &Value) -> Result<(), Error> {
-        self.create_named("network", "/networks/create", name, body).await
+        // Before API 1.44 there may be many networks with one name unless it is said so.
+        let unique = [("Name", name.into()), ("CheckDuplicate", true.into())];
+        self.create_named("network", "/networks/create", name, with(body, unique)).await
     }
 
     async fn remove_network(&self, name: &str) -> Result<(), Error> {
@@ -447,7 +454,7 @@ impl Engine for Docker {
     }
 
     async fn create_volume(&self, name: &str, body: &Value) -> Result<(), Error> {
-        self.create_named("volume", "/volumes/create", name, body).await
+        self.create_named("volume", "/volumes/create", name, with(body, [("Name", name.into())])).await
     }
 
     fn logs(&self, id: &ContainerId, what: &LogRequest) -> BoxStream<'static, Result<LogLine, Error>> {
@@ -459,13 +466,11 @@ impl Engine for Docker {
     }
 }
 
-impl Docker {
-    async fn create_named(&self, what: &str, path: &str, name: &str, body: &Value) -> Result<(), Error> {
-        let mut body = body.clone();
-        if let Value::Object(members) = &mut body {
-            members.insert("Name".to_owned(), name.into());
-        }
-        let call = format!("creation of {what} {name}");
-        self.json(&call, self.deadlines.change, Method::POST, path, Some(&body)).await.map(drop)
+/// The body with these members as well.
+fn with<const N: usize>(body: &Value, more: [(&str, Value); N]) -> Value {
+    let mut body = body.clone();
+    if let Value::Object(members) = &mut body {
+        members.extend(more.map(|(name, value)| (name.to_owned(), value)));
     }
+    body
 }

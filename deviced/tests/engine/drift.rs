@@ -16,44 +16,43 @@ const CHANGES: &[&str] = &[
     "WORKDIR /tmp",
     "USER 0",
     "LABEL of.image=yes",
-    "STOPSIGNAL SIGKILL",
     "HEALTHCHECK --interval=1h CMD true",
 ];
 
-/// Runs of every kind. Each is created, and started unless it says `start: false`.
+/// Runs of every kind. Each is created; those of which a start may change what the engine says are started as well.
 pub(crate) fn table() -> Vec<Value> {
     vec![
-        json!({}),
+        json!({"start": true}),
         json!({"command": "sleep 1001"}),
         json!({"command": ["sh", "-c", "sleep 1001"], "working_dir": "/", "user": "1000:1000", "group_add": ["44", "45"]}),
         json!({"entrypoint": ["sleep"], "command": "1001"}),
         json!({"entrypoint": [], "command": "sleep 1001"}),
         json!({"environment": {"LEVEL": "debug", "FROM_IMAGE": "2", "EMPTY": "", "EQUALS": "a=b=c"}}),
-        json!({"init": true, "tty": true, "stdin_open": true}),
+        json!({"init": true, "tty": true, "stdin_open": true, "start": true}),
         json!({"init": false}),
         json!({"restart": "no"}),
         json!({"restart": "always"}),
         json!({"restart": "on-failure:3"}),
         json!({"restart": "on-failure"}),
-        json!({"healthcheck": {"test": ["CMD", "true"], "interval": "1h", "timeout": "3s", "retries": 2, "start_period": "10s", "start_interval": "2s"}}),
+        json!({"healthcheck": {"test": ["CMD", "true"], "interval": "1h", "timeout": "3s", "retries": 2, "start_period": "10s", "start_interval": "2s"}, "start": true}),
         json!({"healthcheck": {"test": "true"}}),
         json!({"healthcheck": {"interval": "2h"}}),
         json!({"healthcheck": {"disable": true}}),
         json!({"stop_signal": "SIGTERM", "stop_grace_period": "3s"}),
         json!({"stop_signal": "15", "stop_grace_period": "0s"}),
-        json!({"ports": ["127.0.0.1::80", "127.0.0.1::53/udp", "81"], "expose": ["90", "91-92/udp"]}),
-        json!({"ports": ["127.0.0.1:41000-41900:80"]}),
-        json!({"networks": ["front"]}),
-        json!({"networks": {"front": {"aliases": ["www", "api"]}, "back": {"priority": 5}}}),
-        json!({"networks": {"fixed": {"ipv4_address": "10.213.77.5", "mac_address": "02:42:ac:11:00:07"}}}),
-        json!({"networks": ["default"]}),
-        json!({"network_mode": "host"}),
-        json!({"network_mode": "none"}),
-        json!({"network_mode": "bridge"}),
-        json!({"hostname": "web", "domainname": "example.org"}),
-        json!({"mac_address": "02:42:ac:11:00:08"}),
+        json!({"ports": ["127.0.0.1::80", "127.0.0.1::53/udp", "81"], "expose": ["90", "91-92/udp"], "start": true}),
+        json!({"ports": ["127.0.0.1:41000-41900:80"], "start": true}),
+        json!({"networks": ["front"], "start": true}),
+        json!({"networks": {"front": {"aliases": ["www", "api"]}, "back": {"priority": 5}}, "start": true}),
+        json!({"networks": {"fixed": {"ipv4_address": subnet().1, "mac_address": "02:42:ac:11:00:07"}}, "start": true}),
+        json!({"networks": ["default"], "start": true}),
+        json!({"network_mode": "host", "start": true}),
+        json!({"network_mode": "none", "start": true}),
+        json!({"network_mode": "bridge", "start": true}),
+        json!({"hostname": "web", "domainname": "example.org", "start": true}),
+        json!({"mac_address": "02:42:ac:11:00:08", "start": true}),
         json!({"dns": ["9.9.9.9"], "dns_opt": ["ndots:2"], "dns_search": ["example.org", "example.net"], "extra_hosts": ["a:10.0.0.1", "b:::1", "c:host-gateway"]}),
-        json!({"volumes": ["data:/d", "data:/e:ro,nocopy", "/anonymous", "/etc/hostname:/host:ro"]}),
+        json!({"volumes": ["data:/d", "data:/e:ro,nocopy", "/anonymous", "/etc/hostname:/host:ro"], "start": true}),
         json!({"volumes": [
             {"type": "bind", "source": "/tmp", "target": "/t/", "bind": {"propagation": "rslave"}},
             {"type": "bind", "source": "/etc/", "target": "/e", "read_only": true},
@@ -62,10 +61,10 @@ pub(crate) fn table() -> Vec<Value> {
             {"type": "tmpfs", "target": "/n"},
         ]}),
         json!({"volumes": ["/tmp:/t:rslave"]}),
-        json!({"tmpfs": ["/tmp:size=64m,mode=1777", "/scratch"], "read_only": true, "shm_size": "128m"}),
-        json!({"devices": ["/dev/null:/dev/nothing:r", "/dev/zero"], "device_cgroup_rules": ["c 189:* rmw"]}),
-        json!({"gpus": "all", "start": false}),
-        json!({"gpus": [{"driver": "nvidia", "count": 1, "capabilities": ["utility"]}], "start": false}),
+        json!({"tmpfs": ["/tmp:size=64m,mode=1777", "/scratch"], "read_only": true, "shm_size": "128m", "start": true}),
+        json!({"devices": ["/dev/null:/dev/nothing:r", "/dev/zero"], "device_cgroup_rules": ["c 189:* rmw"], "start": true}),
+        json!({"gpus": "all"}),
+        json!({"gpus": [{"driver": "nvidia", "count": 1, "capabilities": ["utility"]}]}),
         json!({"cap_add": ["NET_ADMIN", "CAP_SYS_TIME"], "cap_drop": ["chown", "MKNOD"]}),
         json!({"cap_drop": ["ALL"]}),
         json!({"privileged": true}),
@@ -73,20 +72,20 @@ pub(crate) fn table() -> Vec<Value> {
         json!({"sysctls": {"net.ipv4.ip_unprivileged_port_start": 0}}),
         json!({"ipc": "private"}),
         json!({"ipc": "shareable"}),
-        json!({"ipc": "host", "pid": "host", "uts": "host", "cgroup": "host", "userns_mode": "host"}),
+        json!({"ipc": "host", "pid": "host", "uts": "host", "cgroup": "host", "userns_mode": "host", "start": true}),
         json!({"cgroup": "private"}),
-        json!({"cpus": 0.5}),
+        json!({"cpus": 0.5, "start": true}),
         json!({"cpu_period": "50ms", "cpu_quota": "20ms", "cpu_shares": 512, "cpuset": "0"}),
-        json!({"mem_limit": "64m"}),
+        json!({"mem_limit": "64m", "start": true}),
         json!({"mem_limit": "64m", "memswap_limit": "128m", "mem_reservation": "32m"}),
         json!({"mem_limit": "64m", "memswap_limit": -1, "mem_swappiness": 60, "oom_kill_disable": true}),
         json!({"oom_score_adj": 500, "pids_limit": 100}),
         json!({"pids_limit": -1}),
-        json!({"ulimits": {"nofile": {"soft": 1024, "hard": 2048}, "core": 0, "nproc": -1}}),
+        json!({"ulimits": {"nofile": {"soft": 1024, "hard": 2048}, "core": 0}, "start": true}),
         json!({"blkio_config": {"weight": 500}}),
         json!({"labels": {"com.example.a": "b", "empty": null, "of.image": "changed"}, "annotations": {"io.example": "1"}}),
         json!({"logging": {"driver": "json-file", "options": {"max-size": "1m", "max-file": 2}}}),
-        json!({"logging": {"driver": "none"}}),
+        json!({"logging": {"driver": "none"}, "start": true}),
         json!({"logging": {"options": {"max-size": "1m"}}}),
         json!({"runtime": "runc"}),
         json!({"platform": "linux/amd64"}),
@@ -97,13 +96,18 @@ async fn resources(ground: &Ground) {
     for network in ["front", "back"] {
         ground.engine.create_network(&ground.name(network), &json!({})).await.unwrap();
     }
-    let fixed = json!({"IPAM": {"Config": [{"Subnet": "10.213.77.0/24"}]}});
-    ground.engine.create_network(&ground.name("fixed"), &fixed).await.unwrap();
+}
+
+/// Where nobody else is, most likely.
+fn subnet() -> (String, String) {
+    let own = std::process::id();
+    let network = format!("10.{}.{}", 200 + own / 256 % 50, own % 256);
+    (format!("{network}.0/24"), format!("{network}.5"))
 }
 
 /// Created, and started when that is wanted, with what is found out about it before and after.
 async fn no_drift(ground: &Ground, number: usize, mut run: Value, config: &Value) -> Vec<String> {
-    let start = run.as_object_mut().unwrap().remove("start").is_none();
+    let start = run.as_object_mut().unwrap().remove("start").is_some();
     let spec = ground.spec(run.clone());
     let mut problems = Vec::new();
     let created = match ground.engine.create(&ground.new_container(&format!("c{number}"), &spec)).await {
@@ -133,6 +137,8 @@ async fn no_drift(ground: &Ground, number: usize, mut run: Value, config: &Value
 /// All of the table.
 pub(crate) async fn whole_table_without_drift(ground: &mut Ground, is_beyond: impl Fn(&Value) -> bool) {
     resources(ground).await;
+    let fixed = json!({"IPAM": {"Config": [{"Subnet": subnet().0}]}});
+    ground.engine.create_network(&ground.name("fixed"), &fixed).await.unwrap();
     ground.image = ground.import(&ground.name("full"), CHANGES);
     let text = ground.cli(&["image", "inspect", &ground.image.0]);
     let config = serde_json::from_str::<Value>(&text).unwrap()[0]["Config"].take();

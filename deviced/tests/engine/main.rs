@@ -1,5 +1,4 @@
 //! The engine: against a real Docker daemon, a real Podman, a proxy that fails on demand, and answers of other engines that were written down.
-#![expect(missing_docs, reason = "tests")]
 
 mod ground;
 
