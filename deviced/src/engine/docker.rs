@@ -116,6 +116,18 @@ impl Docker {
         Ok(Duration::from_secs(own.unwrap_or(GRACE)))
     }
 
+    /// Engines look for networks when a container is started: that is too late.
+    async fn has_networks(&self, call: &str, new: &NewContainer) -> Result<(), Error> {
+        let endpoints = new.spec.get("/NetworkingConfig/EndpointsConfig").and_then(Value::as_object);
+        let Some(wanted) = endpoints.filter(|endpoints| !endpoints.is_empty()) else { return Ok(()) };
+        let networks = self.networks().await?;
+        let is_missing = |name: &&String| !networks.iter().any(|network| network.name == **name || network.id == **name);
+        match wanted.keys().find(is_missing) {
+            Some(name) => Err(Error::Missing { call: call.to_owned(), message: format!("there is no network {name}") }),
+            None => Ok(()),
+        }
+    }
+
     /// Whether a container is attached to a network.
     async fn is_attached(&self, id: &ContainerId, network: &str) -> Result<bool, Error> {
         let body = self.inspect(id).await?.body;
@@ -283,6 +295,7 @@ impl Engine for Docker {
 
     async fn create(&self, new: &NewContainer) -> Result<Created, Error> {
         let call = format!("creation of {}", new.name);
+        self.has_networks(&call, new).await?;
         let attempt = || async {
             let calls = create::calls(new, self.link.api().await?);
             let mut path = format!("/containers/create?name={}", encoded(&new.name));

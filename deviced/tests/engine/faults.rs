@@ -213,6 +213,8 @@ async fn passwords_go_to_the_engine_and_nowhere_else() {
 #[tokio::test]
 async fn a_container_that_can_t_be_attached_is_removed_again() {
     let (engine, docker) = alone();
+    let networks = ["front", "back"].map(|name| json!({"Name": name, "Id": format!("id of {name}")}));
+    engine.on("GET", "/networks", Act::json(json!(networks)));
     engine.on("POST", "/containers/create", Act::Answer { status: 201, body: r#"{"Id":"4711","Warnings":["so so"]}"#.to_owned() });
     engine.on("POST", "/networks/back/connect", Act::status(500, "no address is left"));
     engine.on("GET", "/containers/4711/json", Act::json(json!({"NetworkSettings": {"Networks": {"front": {}}}})));

@@ -204,6 +204,7 @@ async fn all_networks_are_given_at_once_to_those_that_take_them() {
     for (oldest, newest, server) in ENGINES {
         let engine = EngineProxy::alone();
         engine.speak(oldest, newest, server);
+        engine.on("GET", "/networks", Act::json(json!([{"Name": "front", "Id": "9f"}, {"Name": "back", "Id": "8e"}])));
         engine.on("POST", "/containers/create", Act::Answer { status: 201, body: r#"{"Id":"1","Warnings":null}"#.to_owned() });
         engine.on("POST", "/networks/*/connect", Act::Answer { status: 200, body: String::new() });
         let spec = serde_json::from_value(json!({
