@@ -111,6 +111,18 @@ impl Docker {
         Ok(Duration::from_secs(own.unwrap_or(GRACE)))
     }
 
+    /// Engines look for networks when a container is started: that is too late.
+    async fn has_networks(&self, call: &str, new: &NewContainer) -> Result<(), Error> {
+        let endpoints = new.spec.get("/NetworkingConfig/EndpointsConfig").and_then(Value::as_object);
+        let Some(wanted) = endpoints.filter(|endpoints| !endpoints.is_empty()) else { return Ok(()) };
+        let networks = self.networks().await?;
+        let is_missing = |name: &&String| !networks.iter().any(|network| network.name == **name || network.id == **name);
+        match wanted.keys().find(is_missing) {
+            Some(name) => Err(Error::Missing { call: call.to_owned(), message: format!("there is no network {name}") }),
+            None => Ok(()),
+        }
+    }
+
     /// Whether a container is attached to a network.
     async fn is_attached(&self, id: &ContainerId, network: &str) -> Result<bool, Error> {
         let body = self.inspect(id).await?.body;
@@ -154,6 +166,11 @@ impl Docker {
         }
         output.extend(demux.end());
         Ok(Executed { code: self.exit_code(call, &exec).await?, output: output.text })
+    }
+
+    async fn create_named(&self, what: &str, path: &str, name: &str, body: Value) -> Result<(), Error> {
+        let call = format!("creation of {what} {name}");
+        self.json(&call, self.deadlines.change, Method::POST, path, Some(&body)).await.map(drop)
     }
 
     async fn pulled(&self, call: &str, from: &Pull, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<(), Error> {
@@ -277,6 +294,7 @@ impl Engine for Docker {
 
     async fn create(&self, new: &NewContainer) -> Result<Created, Error> {
         let call = format!("creation of {}", new.name);
+        self.has_networks(&call, new).await?;
         let attempt = || async {
             let calls = create::calls(new, self.link.api().await?);
             let mut path = format!("/containers/create?name={}", encoded(&new.name));
@@ -409,7 +427,9 @@ impl Engine for Docker {
     }
 
     async fn create_network(&self, name: &str, body: &Value) -> Result<(), Error> {
-        self.create_named("network", "/networks/create", name, body).await
+        // Before API 1.44 there may be many networks with one name unless it is said so.
+        let unique = [("Name", name.into()), ("CheckDuplicate", true.into())];
+        self.create_named("network", "/networks/create", name, with(body, unique)).await
     }
 
     async fn remove_network(&self, name: &str) -> Result<(), Error> {
@@ -446,7 +466,7 @@ impl Engine for Docker {
     }
 
     async fn create_volume(&self, name: &str, body: &Value) -> Result<(), Error> {
-        self.create_named("volume", "/volumes/create", name, body).await
+        self.create_named("volume", "/volumes/create", name, with(body, [("Name", name.into())])).await
     }
 
     fn logs(&self, id: &ContainerId, what: &LogRequest) -> BoxStream<'static, Result<LogLine, Error>> {
@@ -458,13 +478,11 @@ impl Engine for Docker {
     }
 }
 
-impl Docker {
-    async fn create_named(&self, what: &str, path: &str, name: &str, body: &Value) -> Result<(), Error> {
-        let mut body = body.clone();
-        if let Value::Object(members) = &mut body {
-            members.insert("Name".to_owned(), name.into());
-        }
-        let call = format!("creation of {what} {name}");
-        self.json(&call, self.deadlines.change, Method::POST, path, Some(&body)).await.map(drop)
+/// The body with these members as well.
+fn with<const N: usize>(body: &Value, more: [(&str, Value); N]) -> Value {
+    let mut body = body.clone();
+    if let Value::Object(members) = &mut body {
+        members.extend(more.map(|(name, value)| (name.to_owned(), value)));
     }
+    body
 }

@@ -12,8 +12,6 @@ use crate::labels;
 pub fn network_body(name: &str, network: &Network) -> Value {
     let mut body = Members::default();
     body.set("Name", network.name.as_deref().unwrap_or(name));
-    // Names of networks aren't unique by themselves before API 1.44.
-    body.set("CheckDuplicate", true);
     body.some("Driver", network.driver.as_deref());
     body.object("Options", words(&network.driver_opts));
     body.truth("Attachable", network.attachable);
@@ -71,7 +69,7 @@ mod tests {
         let network = |value| network_body("front", &serde_json::from_value::<Network>(value).unwrap());
         assert_eq!(
             network(json!({})),
-            json!({"Name": "front", "CheckDuplicate": true, "Labels": {"deviced.id": "front"}})
+            json!({"Name": "front", "Labels": {"deviced.id": "front"}})
         );
         assert_eq!(
             network(json!({
@@ -86,7 +84,7 @@ mod tests {
                 },
             })),
             json!({
-                "Name": "acme_front", "CheckDuplicate": true, "Driver": "macvlan",
+                "Name": "acme_front", "Driver": "macvlan",
                 "Options": {"parent": "eth0", "mtu": "1400"},
                 "Attachable": true, "Internal": true, "EnableIPv6": true,
                 "IPAM": {
