@@ -38,7 +38,8 @@ pub fn candidates(registries: &[Registry], image: &str) -> Result<Vec<Candidate>
             named.repository().to_owned()
         } else if are_general && registry.mirrors.is_empty() {
             prefixed(&registry.prefix, image)
-        } else if !are_general && registry.mirrors.iter().any(|mirrored| is_same(mirrored, named.registry())) {
+        } else if !are_general && registry.mirrors.iter().any(|mirrored| is_same(mirrored, named.registry()))
+        {
             prefixed(&registry.prefix, named.repository())
         } else {
             continue;
@@ -109,17 +110,37 @@ mod tests {
         let bare = || registry("https://cache", "", &[]);
         for (registries, image, expected) in [
             // Without a registry in its name: all without mirrors, by the name that was written.
-            (vec![shop(), office(), hub()], "acme/web", vec!["0 shop.example:5000/acme/web", "1 office.example/team/acme/web"]),
+            (
+                vec![shop(), office(), hub()],
+                "acme/web",
+                vec!["0 shop.example:5000/acme/web", "1 office.example/team/acme/web"],
+            ),
             (vec![shop()], "web", vec!["0 shop.example:5000/web"]),
             (vec![bare()], "web", vec!["0 cache:443/web"]),
             // Docker Hub where the document names no registry of that kind, and its mirrors before it.
             (vec![], "web", vec!["- docker.io/library/web"]),
             (vec![], "acme/web", vec!["- docker.io/acme/web"]),
-            (vec![hub(), github()], "web", vec!["0 cache.example/hub/library/web", "- docker.io/library/web"]),
+            (
+                vec![hub(), github()],
+                "web",
+                vec!["0 cache.example/hub/library/web", "- docker.io/library/web"],
+            ),
             // With a registry in its name: its mirrors, then itself.
-            (vec![shop(), hub(), github()], "ghcr.io/acme/web", vec!["2 127.0.0.1:5001/gh/acme/web", "- ghcr.io/acme/web"]),
-            (vec![shop(), hub()], "docker.io/web", vec!["1 cache.example/hub/library/web", "- docker.io/library/web"]),
-            (vec![shop(), hub()], "index.docker.io/web", vec!["1 cache.example/hub/library/web", "- docker.io/library/web"]),
+            (
+                vec![shop(), hub(), github()],
+                "ghcr.io/acme/web",
+                vec!["2 127.0.0.1:5001/gh/acme/web", "- ghcr.io/acme/web"],
+            ),
+            (
+                vec![shop(), hub()],
+                "docker.io/web",
+                vec!["1 cache.example/hub/library/web", "- docker.io/library/web"],
+            ),
+            (
+                vec![shop(), hub()],
+                "index.docker.io/web",
+                vec!["1 cache.example/hub/library/web", "- docker.io/library/web"],
+            ),
             (vec![], "localhost/web", vec!["- localhost/web"]),
             // One that the document names is itself, and its name there is whole.
             (vec![office(), shop()], "office.example/acme/web", vec!["0 office.example/acme/web"]),

@@ -39,8 +39,13 @@ impl fmt::Debug for Clients {
 }
 
 impl Clients {
-    pub(super) fn new(registries: &[Registry], settings: &RegistrySettings, environment: &Environment) -> Self {
-        let named = registries.iter().filter_map(|registry| registry.credentials.as_ref()?.password_env.as_ref());
+    pub(super) fn new(
+        registries: &[Registry],
+        settings: &RegistrySettings,
+        environment: &Environment,
+    ) -> Self {
+        let named =
+            registries.iter().filter_map(|registry| registry.credentials.as_ref()?.password_env.as_ref());
         let passwords = named.filter_map(|name| Some((name.clone(), environment.get(name)?.clone())));
         Self {
             // Which registries stand in for which is said by the document.
@@ -164,7 +169,8 @@ mod tests {
     fn clients(registries: &[Registry]) -> Clients {
         let environment = [("PASSWORD", "hunter2"), ("EMPTY", "\n"), ("OTHER", "secret")];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let settings = RegistrySettings { insecure: vec!["old.example".to_owned()], ..RegistrySettings::default() };
+        let settings =
+            RegistrySettings { insecure: vec!["old.example".to_owned()], ..RegistrySettings::default() };
         Clients::new(registries, &settings, &environment)
     }
 
@@ -177,7 +183,8 @@ mod tests {
             std::fs::File::create(&path).unwrap().write_all(content).unwrap();
             path.to_string_lossy().into_owned()
         };
-        let (good, empty, binary) = (file("good", b" hun ter2\r\n"), file("empty", b"\n"), file("binary", b"\xff"));
+        let (good, empty, binary) =
+            (file("good", b" hun ter2\r\n"), file("empty", b"\n"), file("binary", b"\xff"));
         let large = file("large", &[b'x'; (64 << 10) + 1]);
         let missing = format!("{good}-not");
         for (member, place, expected) in [

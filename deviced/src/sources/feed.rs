@@ -114,7 +114,8 @@ impl Feed {
     }
 
     fn verify(&mut self) -> Result<(), String> {
-        let (expected, found) = (self.descriptor.digest, Digest::from_bytes(self.hasher.finalize_reset().into()));
+        let (expected, found) =
+            (self.descriptor.digest, Digest::from_bytes(self.hasher.finalize_reset().into()));
         if found == expected {
             return Ok(());
         }

@@ -33,8 +33,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use candidates::{Candidate, candidates};
-pub use pulling::Pulling;
 pub use problems::Problem;
+pub use pulling::Pulling;
 pub use survey::{Sources, Survey};
 
 /// What is known about a registry.

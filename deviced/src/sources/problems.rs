@@ -97,17 +97,33 @@ mod tests {
         for (found, looked_at, errors, expected) in [
             (vec![], 1, vec![(tag(0, "2"), not_found())], vec!["a: registry a: it not found"]),
             (vec![found(0, "2")], 1, vec![(tag(0, "2"), not_found())], vec![]),
-            (vec![found(0, "2")], 1, vec![(tag(0, "2"), refused())], vec!["a: registry a: connection refused"]),
+            (
+                vec![found(0, "2")],
+                1,
+                vec![(tag(0, "2"), refused())],
+                vec!["a: registry a: connection refused"],
+            ),
             (vec![], 2, vec![], vec!["a: none of the 2 tags of a/web is in ^9"]),
             (vec![found(1, "9.0.0")], 2, vec![], vec![]),
-            (vec![], 2, vec![(Question::Tags(1), not_found())], vec!["b: registry a: it not found", "a: none"]),
+            (
+                vec![],
+                2,
+                vec![(Question::Tags(1), not_found())],
+                vec!["b: registry a: it not found", "a: none"],
+            ),
             (vec![found(1, "9.0.0")], 2, vec![(Question::Tags(0), not_found())], vec![]),
-            (vec![found(2, "1")], 3, vec![(tag(0, "1"), not_found())], vec!["a: none of the 2 tags of a/web is in ^9"]),
+            (
+                vec![found(2, "1")],
+                3,
+                vec![(tag(0, "1"), not_found())],
+                vec!["a: none of the 2 tags of a/web is in ^9"],
+            ),
         ] {
             let outlook = Outlook { found, looked_at, disagreements: Vec::new() };
             let (a, b) = (place("a"), place("b"));
             let problems = tell(&[&a, &b], &wanted, &outlook, &asked, &errors.into_iter().collect());
-            let shown: Vec<_> = problems.iter().map(|one| format!("{}: {}", one.registry, one.text)).collect();
+            let shown: Vec<_> =
+                problems.iter().map(|one| format!("{}: {}", one.registry, one.text)).collect();
             assert_eq!(shown.len(), expected.len(), "{shown:?}");
             for (shown, expected) in shown.iter().zip(expected) {
                 assert!(shown.starts_with(expected), "{shown}");

@@ -99,7 +99,11 @@ impl Sources {
         if !all.iter().any(|one| one.repository == offer.repository) {
             // The document has changed since.
             let declared = self.declared(offer);
-            all.push(Candidate { declared, url: offer.registry.clone(), repository: offer.repository.clone() });
+            all.push(Candidate {
+                declared,
+                url: offer.registry.clone(),
+                repository: offer.repository.clone(),
+            });
         }
         let now = clock::now();
         all.sort_by_key(|one| {

@@ -27,10 +27,10 @@ pub(super) fn wanted(container: &Container, tag: Option<&str>) -> Vec<Wanted> {
     let set = tag.map(|tag| Wanted { entry: None, what: Acceptable::Tag(tag.to_owned()) });
     let versions = container.versions.iter().enumerate();
     let versions = versions.map(|(index, what)| Wanted { entry: Some(index), what: what.clone() });
-    let fallback = container.fallback.iter().map(|tag| Wanted {
-        entry: Some(container.versions.len()),
-        what: Acceptable::Tag(tag.clone()),
-    });
+    let fallback = container
+        .fallback
+        .iter()
+        .map(|tag| Wanted { entry: Some(container.versions.len()), what: Acceptable::Tag(tag.clone()) });
     set.into_iter().chain(versions).chain(fallback).collect()
 }
 
@@ -224,7 +224,8 @@ impl State<'_> {
     /// Whose word about a tag counts: this one, unless another registry said something else before, and still does or can't be asked.
     fn doubt(&mut self, tag: &str, place: usize, digest: Digest) -> Result<(usize, Digest), Question> {
         let word = (place, digest);
-        let Some(&(before, said)) = self.known.said.get(tag).filter(|(before, said)| *before != place && *said != digest)
+        let Some(&(before, said)) =
+            self.known.said.get(tag).filter(|(before, said)| *before != place && *said != digest)
         else {
             return Ok(word);
         };
@@ -244,7 +245,8 @@ impl State<'_> {
 
     fn find(&mut self, wanted: usize, version: &str, digest: Digest, place: usize) {
         let found = Found { wanted, version: version.to_owned(), digest, place };
-        let is_known = |known: &Found| known.wanted == wanted && known.version == version && known.digest == digest;
+        let is_known =
+            |known: &Found| known.wanted == wanted && known.version == version && known.digest == digest;
         if !self.result.found.iter().any(is_known) {
             self.result.found.push(found);
         }

@@ -109,13 +109,21 @@ async fn answer(State(pulls): State<Arc<Pulls>>, method: Method, uri: Uri) -> Re
     let is_head = match method {
         Method::GET => false,
         Method::HEAD => true,
-        _ => return refuse(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", "only GET and HEAD are answered here"),
+        _ => {
+            return refuse(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "UNSUPPORTED",
+                "only GET and HEAD are answered here",
+            );
+        }
     };
     let ticket = |key: &str| pulls.all().get(key).cloned();
     let nothing = || refuse(StatusCode::NOT_FOUND, "NAME_UNKNOWN", "no pull under way has this");
     match route(uri.path()) {
         None => nothing(),
-        Some(Route::Base) => ([(API_VERSION, "registry/2.0"), (CONTENT_TYPE, "application/json")], "{}").into_response(),
+        Some(Route::Base) => {
+            ([(API_VERSION, "registry/2.0"), (CONTENT_TYPE, "application/json")], "{}").into_response()
+        }
         Some(Route::Manifest(key, digest)) => {
             let Some(ticket) = ticket(key) else { return nothing() };
             match ticket.manifest(&digest).await {

@@ -116,7 +116,8 @@ impl Sources {
             match question::next(&wanted, &known, &asked, rejected) {
                 Next::Done(outlook) => break outlook,
                 Next::Ask(questions) => {
-                    let replies = join_all(questions.iter().map(|question| self.ask(&places, question))).await;
+                    let replies =
+                        join_all(questions.iter().map(|question| self.ask(&places, question))).await;
                     for (question, (reply, error)) in questions.into_iter().zip(replies) {
                         errors.extend(error.map(|error| (question.clone(), error)));
                         asked.insert(question, reply);
@@ -127,7 +128,11 @@ impl Sources {
         self.remember(image, &places, &asked, &outlook.found);
         let obstacles: Vec<_> = {
             let ranks = self.ranks();
-            places.iter().filter(|place| !place.is_open()).filter_map(|place| place.obstacle(&ranks)).collect()
+            places
+                .iter()
+                .filter(|place| !place.is_open())
+                .filter_map(|place| place.obstacle(&ranks))
+                .collect()
         };
         let candidates: Vec<_> = places.iter().map(|place| &place.candidate).collect();
         let problems = problems::tell(&candidates, &wanted, &outlook, &asked, &errors);
@@ -183,34 +188,29 @@ impl Sources {
     async fn ask(&self, places: &[Place], question: &Question) -> (Reply, Option<Error>) {
         let Some(place) = places.get(question.place()) else { return (Reply::Gone, None) };
         let Ok((client, reference)) = &place.asked else { return (Reply::Gone, None) };
-        let answer = match question {
-            Question::Tags(_) => client.tags(reference).await.map(Reply::Tags),
-            Question::Tag(_, tag) => match format!("{}:{tag}", place.candidate.repository).parse::<Reference>() {
-                Ok(reference) => client.resolve(&reference).await.map(|found| Reply::Digest(found.digest)),
-                Err(_) => return (Reply::No, None),
-            },
-            Question::Digest(_, digest) => {
-                client.find(reference, digest).await.map(|found| Reply::Digest(found.digest))
-            }
-        };
+        let mut answer = put(client, reference, question).await;
+        if let Err(Error::Broken { .. }) = answer {
+            // A connection that was kept since the last poll may have been closed over there, which nobody notices before it is used.
+            answer = put(client, reference, question).await;
+        }
         let outcome = answer.as_ref().err().map_or(Outcome::Answered, Outcome::of);
-        let reply = if outcome == Outcome::Answered { Reply::No } else { Reply::Gone };
+        let failed = if outcome == Outcome::Answered { Reply::No } else { Reply::Gone };
         if let Err(Error::Unauthorized { .. } | Error::Forbidden { .. }) = answer {
             self.clients.forget(place.candidate.declared);
         }
         self.note(&place.candidate.url, outcome);
         match answer {
             Ok(reply) => (reply, None),
-            Err(error) => (reply, Some(error)),
+            Err(error) => (failed, Some(error)),
         }
     }
 
     fn known(&self, image: &str, places: &[Place]) -> Known {
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let now = clock::now();
-        let words = said.iter().filter(|((of, _), word)| {
-            of == image && now.saturating_duration_since(word.at) < WORD_STANDS
-        });
+        let words = said
+            .iter()
+            .filter(|((of, _), word)| of == image && now.saturating_duration_since(word.at) < WORD_STANDS);
         let said = words.filter_map(|((_, tag), word)| {
             let place = places.iter().position(|place| place.candidate.repository == word.repository)?;
             Some((tag.clone(), (place, word.digest)))
@@ -252,6 +252,22 @@ impl Place {
             (Ok(_), Access::Ready | Access::Behind) => return None,
         };
         Some(Problem { registry: self.candidate.url.clone(), text })
+    }
+}
+
+/// Asks one question once.
+async fn put(client: &Client, reference: &Reference, question: &Question) -> Result<Reply, Error> {
+    match question {
+        Question::Tags(_) => client.tags(reference).await.map(Reply::Tags),
+        Question::Tag(_, tag) => {
+            let tagged = format!("{}/{}:{tag}", reference.registry(), reference.repository());
+            // What is no tag, nobody has.
+            let Ok(tagged) = tagged.parse::<Reference>() else { return Ok(Reply::No) };
+            client.resolve(&tagged).await.map(|found| Reply::Digest(found.digest))
+        }
+        Question::Digest(_, digest) => {
+            client.find(reference, digest).await.map(|found| Reply::Digest(found.digest))
+        }
     }
 }
 

@@ -27,7 +27,10 @@ pub(super) struct Origin {
 
 impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Origin").field("url", &self.url).field("reference", &self.reference).finish_non_exhaustive()
+        f.debug_struct("Origin")
+            .field("url", &self.url)
+            .field("reference", &self.reference)
+            .finish_non_exhaustive()
     }
 }
 
@@ -135,7 +138,12 @@ impl Ticket {
     pub(super) fn note(&self, place: usize, outcome: Outcome) {
         let Some(origin) = self.origins.get(place) else { return };
         let unix = i64::try_from(clock::unix_seconds()).unwrap_or(i64::MAX);
-        self.ranks.lock().unwrap_or_else(PoisonError::into_inner).note(&origin.url, outcome, clock::now(), unix);
+        self.ranks.lock().unwrap_or_else(PoisonError::into_inner).note(
+            &origin.url,
+            outcome,
+            clock::now(),
+            unix,
+        );
     }
 
     /// Takes a failure down, and waits as long as has to be waited before the next registry is asked.
@@ -179,9 +187,9 @@ impl Ticket {
 impl State {
     fn learn(&mut self, document: Document) {
         match document {
-            Document::Index(index) => self.manifests.extend(
-                index.manifests.into_iter().map(|entry| (entry.digest, Some(entry.media_type))),
-            ),
+            Document::Index(index) => self
+                .manifests
+                .extend(index.manifests.into_iter().map(|entry| (entry.digest, Some(entry.media_type)))),
             Document::Image(image) => {
                 let layers = image.layers.into_iter().map(|layer| layer.descriptor);
                 let all = layers.chain([image.config]);

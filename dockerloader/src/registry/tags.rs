@@ -67,13 +67,16 @@ impl Client {
             let page: Page = serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
             let before = tags.len();
             tags.extend(page.tags.unwrap_or_default().into_iter().filter(|tag| is_tag(tag)));
-            let over = |source: OverLimit| Error::OverLimit { host: endpoint.host.clone(), what: text, source };
+            let over =
+                |source: OverLimit| Error::OverLimit { host: endpoint.host.clone(), what: text, source };
             self.limits.tags.check(tags.len() as u64).map_err(over)?;
             match next {
                 None => return Ok(tags),
                 // It would never end.
                 Some(_) if tags.len() == before => {
-                    return Err(malformed("a page without anything new says that there is another one".to_owned()));
+                    return Err(malformed(
+                        "a page without anything new says that there is another one".to_owned(),
+                    ));
                 }
                 Some(query) => what = What::Tags(Some(query)),
             }

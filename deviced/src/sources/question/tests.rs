@@ -37,10 +37,13 @@ fn play(
                             let tags = content.unwrap_or_default().iter().map(|(tag, _)| (*tag).to_owned());
                             (format!("{place} tags"), Reply::Tags(tags.collect()))
                         }
-                        Question::Tag(place, tag) => (format!("{place} {tag}"), has(&|(name, _)| name == tag)),
-                        Question::Digest(place, wanted) => {
-                            (format!("{place} {}", &wanted.hex()[..2]), has(&|(_, number)| digest(*number) == *wanted))
+                        Question::Tag(place, tag) => {
+                            (format!("{place} {tag}"), has(&|(name, _)| name == tag))
                         }
+                        Question::Digest(place, wanted) => (
+                            format!("{place} {}", &wanted.hex()[..2]),
+                            has(&|(_, number)| digest(*number) == *wanted),
+                        ),
                     };
                     log.push(line);
                     let reply = if content.is_some() { reply } else { Reply::Gone };
@@ -67,10 +70,22 @@ fn the_best_acceptable_version_is_found_with_few_questions() {
         // The best version wins over the closest registry.
         (vec!["1.4.3", "1.4.2"], vec![near, far], vec![], vec!["0 1.4.3", "1 1.4.3"], vec![("1.4.3", 3, 1)]),
         // What nobody has is passed over, up to the fallback.
-        (vec!["9", "8", "latest"], vec![near], vec![], vec!["0 9", "0 8", "0 latest"], vec![("latest", 2, 0)]),
+        (
+            vec!["9", "8", "latest"],
+            vec![near],
+            vec![],
+            vec!["0 9", "0 8", "0 latest"],
+            vec![("latest", 2, 0)],
+        ),
         (vec!["9"], vec![near, far], vec![], vec!["0 9", "1 9"], vec![]),
         // A rejected one is said, and the next one taken. Another registry may have the tag on a good one.
-        (vec!["latest"], vec![near, far], vec![2], vec!["0 latest", "1 latest"], vec![("latest", 2, 0), ("latest", 3, 1)]),
+        (
+            vec!["latest"],
+            vec![near, far],
+            vec![2],
+            vec!["0 latest", "1 latest"],
+            vec![("latest", 2, 0), ("latest", 3, 1)],
+        ),
         (
             vec!["1.4.2", "1.4.1"],
             vec![near, far],
@@ -96,20 +111,34 @@ fn the_best_acceptable_version_is_found_with_few_questions() {
             vec![("v1.5.0", 5, 0), ("1.4.2", 2, 0), ("1.4.1", 1, 0)],
         ),
         // Tags before ranges and ranges before tags, as the list has them.
-        (vec!["9", "~1.4", "latest"], vec![near], vec![], vec!["0 9", "0 tags", "0 1.4.2"], vec![("1.4.2", 2, 0)]),
+        (
+            vec!["9", "~1.4", "latest"],
+            vec![near],
+            vec![],
+            vec!["0 9", "0 tags", "0 1.4.2"],
+            vec![("1.4.2", 2, 0)],
+        ),
         // A digest: who has it.
         (vec![sha.as_str()], vec![near, far], vec![], vec!["0 07", "1 07"], vec![(sha.as_str(), 7, 1)]),
         (vec![sha.as_str(), "latest"], vec![near], vec![7], vec!["0 latest"], vec![("latest", 2, 0)]),
         // A registry that is gone is asked one thing only.
-        (vec!["9", "latest"], vec![None, far], vec![], vec!["0 9", "1 9", "1 latest"], vec![("latest", 3, 1)]),
+        (
+            vec!["9", "latest"],
+            vec![None, far],
+            vec![],
+            vec!["0 9", "1 9", "1 latest"],
+            vec![("latest", 3, 1)],
+        ),
         (vec!["^1"], vec![None, far], vec![], vec!["0 tags", "1 tags", "1 1.4.3"], vec![("1.4.3", 3, 1)]),
         (vec!["9", "latest"], vec![None], vec![], vec!["0 9"], vec![]),
         (vec!["latest"], vec![], vec![], vec![], vec![]),
     ] {
-        let (asked, got, disagreements) = play(&accept(&wanted), open(registries.len()), &registries, &rejected);
+        let (asked, got, disagreements) =
+            play(&accept(&wanted), open(registries.len()), &registries, &rejected);
         assert_eq!(asked, questions, "{wanted:?} {rejected:?}");
         let got: Vec<_> = got.iter().map(|one| (one.version.as_str(), one.digest, one.place)).collect();
-        let found: Vec<_> = found.iter().map(|(tag, number, place)| (*tag, digest(*number), *place)).collect();
+        let found: Vec<_> =
+            found.iter().map(|(tag, number, place)| (*tag, digest(*number), *place)).collect();
         assert_eq!(got, found, "{wanted:?} {rejected:?}");
         assert!(disagreements.is_empty());
     }

@@ -40,7 +40,11 @@ async fn a_list_of_tags_that_can_not_be_right_is_refused() {
     for (server, hint, requests) in [
         (Server::start(endless).await, "over the limit tags, 25", 3),
         (Server::start(circle).await, "a page without anything new", 2),
-        (Server::start(|_| Answer::new(200, "x".repeat(5000))).await, "over the limit tag-page-bytes, 4096", 1),
+        (
+            Server::start(|_| Answer::new(200, "x".repeat(5000))).await,
+            "over the limit tag-page-bytes, 4096",
+            1,
+        ),
         (Server::start(|_| Answer::new(200, "no JSON")).await, "the list of tags: expected", 1),
         (Server::start(|_| Answer::new(404, "")).await, "the list of tags of a/b not found", 1),
         (Server::start(|_| Answer::new(403, "")).await, "denied", 1),
@@ -119,10 +123,8 @@ async fn extra_headers_go_to_their_host_alone() {
     let location = format!("http://{}/x", other.host());
     let server = Server::start(move |_| Answer::new(307, "").with("location", &location)).await;
     let headers = [("X-Site".to_owned(), "7".to_owned()), ("accept".to_owned(), "text/html".to_owned())];
-    let settings = RegistrySettings {
-        headers: [(server.host(), headers.into())].into(),
-        ..RegistrySettings::default()
-    };
+    let settings =
+        RegistrySettings { headers: [(server.host(), headers.into())].into(), ..RegistrySettings::default() };
     client(&settings).manifest(&reference(&server), &sha256(b"content")).await.unwrap();
     let (first, second) = (server.last("GET /v2/a/b"), other.last("GET /x"));
     assert_eq!(first.header("x-site"), Some("7"));
