@@ -188,27 +188,20 @@ impl Sources {
     async fn ask(&self, places: &[Place], question: &Question) -> (Reply, Option<Error>) {
         let Some(place) = places.get(question.place()) else { return (Reply::Gone, None) };
         let Ok((client, reference)) = &place.asked else { return (Reply::Gone, None) };
-        let answer = match question {
-            Question::Tags(_) => client.tags(reference).await.map(Reply::Tags),
-            Question::Tag(_, tag) => match format!("{}:{tag}", place.candidate.repository)
-                .parse::<Reference>()
-            {
-                Ok(reference) => client.resolve(&reference).await.map(|found| Reply::Digest(found.digest)),
-                Err(_) => return (Reply::No, None),
-            },
-            Question::Digest(_, digest) => {
-                client.find(reference, digest).await.map(|found| Reply::Digest(found.digest))
-            }
-        };
+        let mut answer = put(client, reference, question).await;
+        if let Err(Error::Broken { .. }) = answer {
+            // A connection that was kept since the last poll may have been closed over there, which nobody notices before it is used.
+            answer = put(client, reference, question).await;
+        }
         let outcome = answer.as_ref().err().map_or(Outcome::Answered, Outcome::of);
-        let reply = if outcome == Outcome::Answered { Reply::No } else { Reply::Gone };
+        let failed = if outcome == Outcome::Answered { Reply::No } else { Reply::Gone };
         if let Err(Error::Unauthorized { .. } | Error::Forbidden { .. }) = answer {
             self.clients.forget(place.candidate.declared);
         }
         self.note(&place.candidate.url, outcome);
         match answer {
             Ok(reply) => (reply, None),
-            Err(error) => (reply, Some(error)),
+            Err(error) => (failed, Some(error)),
         }
     }
 
@@ -259,6 +252,22 @@ impl Place {
             (Ok(_), Access::Ready | Access::Behind) => return None,
         };
         Some(Problem { registry: self.candidate.url.clone(), text })
+    }
+}
+
+/// Asks one question once.
+async fn put(client: &Client, reference: &Reference, question: &Question) -> Result<Reply, Error> {
+    match question {
+        Question::Tags(_) => client.tags(reference).await.map(Reply::Tags),
+        Question::Tag(_, tag) => {
+            let tagged = format!("{}/{}:{tag}", reference.registry(), reference.repository());
+            // What is no tag, nobody has.
+            let Ok(tagged) = tagged.parse::<Reference>() else { return Ok(Reply::No) };
+            client.resolve(&tagged).await.map(|found| Reply::Digest(found.digest))
+        }
+        Question::Digest(_, digest) => {
+            client.find(reference, digest).await.map(|found| Reply::Digest(found.digest))
+        }
     }
 }
 
