@@ -46,7 +46,8 @@ fn every_setting_is_in_the_table() {
 fn every_document_is_right() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("device.yaml");
-    let documents: Vec<_> = PAGE.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let documents: Vec<_> =
+        PAGE.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     assert!(documents.len() > 5);
     for document in documents {
         std::fs::write(&file, document).unwrap();
