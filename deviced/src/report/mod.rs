@@ -1,5 +1,17 @@
 //! What people and machines are told: the same values for the API, the command line and the page.
 
+mod lists;
+mod records;
+
+pub use lists::{
+    ArgumentsReport, AuditsReport, ContainersReport, DevicesReport, DriftsReport, ForgottenReport, HappeningsReport, HistoryReport,
+    ImagesReport, LineReport, LogReport, MountsReport, OperationsReport, RegistriesReport, RevisionsReport, TagReport,
+    VerdictsReport, WhyReport,
+};
+pub use records::{
+    AcceptedReport, AuditReport, HappeningReport, OperationReport, ProgressReport, RanReport, RevisionReport, VerdictReport,
+};
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -25,6 +37,8 @@ pub struct Report {
     pub strays: Vec<ContainerReport>,
     /// Registries, the closest first.
     pub registries: Vec<RegistryReport>,
+    /// Images of the engine that are ours, the largest first.
+    pub images: Vec<ImageReport>,
     /// The last pass.
     pub pass: PassReport,
 }
@@ -188,6 +202,26 @@ pub struct RegistryReport {
     pub pause: Option<u64>,
     /// Requests since deviced started.
     pub requests: u64,
+}
+
+/// An image of the engine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageReport {
+    /// Its name: `acme/web:1.4.2`; the digest's where it has no other.
+    pub reference: String,
+    /// The digest of its manifest or index, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// The first twelve digits of the engine's id.
+    pub id: String,
+    /// Bytes that it takes.
+    pub size: u64,
+    /// Containers of the document that run it.
+    pub used_by: Vec<String>,
+    /// Why it is kept: `runs`, `history of web`, `pinned by web`; nothing for one that may go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<String>,
 }
 
 /// A pass of the loop.
