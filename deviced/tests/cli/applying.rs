@@ -129,7 +129,7 @@ fn the_first_document_is_made_and_one_that_was_changed_meanwhile_is_not_overwrit
     assert_eq!(api.asked_for("PUT /v1/document?remove_all=true").headers["if-none-match"], "*");
     api.problem("PUT /v1/document", 412, "stale", "revision 2 is in force, not 1");
     let ended = api.run_with(&["apply", "-"], DOCUMENT);
-    assert!(ended.code == 1 && ended.err.contains("look at the plan again"), "{ended:?}");
+    assert!(ended.code == 1 && ended.err.contains("look at `deviced plan FILE` again"), "{ended:?}");
 }
 
 #[test]

@@ -146,8 +146,14 @@ mod tests {
             "why   the registry said\n      \\u{1b}[2J and\n      a-word-that-is-longer-than-any-line-of-these\n      \
              is not cut\n"
         );
-        assert_eq!(view.wrapped(0, "so that `deviced why web` can be copied"), ["so that `deviced why web` can", "be copied"]);
-        assert_eq!(view.wrapped(0, "so that now `deviced why web` can be"), ["so that now", "`deviced why web` can be"]);
+        assert_eq!(
+            view.wrapped(0, "so that `deviced why web` can be copied"),
+            ["so that `deviced why web` can", "be copied"]
+        );
+        assert_eq!(
+            view.wrapped(0, "so that right now `deviced why web` can be"),
+            ["so that right now", "`deviced why web` can be"]
+        );
         let wide = View { width: None, ..sample::view() };
         assert_eq!(wide.paragraph(2, "", Tone::Plain, "one\ntwo"), "  one\n  two\n");
         assert_eq!(wide.paragraph(4, "why", Tone::Plain, ""), "why \n");

@@ -102,14 +102,15 @@ fn problems(report: &Report, view: &View) -> String {
         say(&format!("{} is not in force:", report.document.file), problem);
     }
     for container in &report.containers {
-        let unwell = container.health.as_deref() == Some("unhealthy");
-        if !matches!(container.status.as_str(), "blocked" | "waiting") && !unwell {
-            continue;
+        let held_up = matches!(container.status.as_str(), "blocked" | "waiting");
+        let how = [
+            held_up.then_some(container.status.as_str()),
+            container.health.as_deref().filter(|health| *health == "unhealthy"),
+        ];
+        let how: Vec<_> = how.into_iter().flatten().collect();
+        if !how.is_empty() {
+            say(&format!("{} is {}:", container.id, how.join(" and ")), &container.why);
         }
-        say(
-            &format!("{} is {}:", container.id, if unwell { "unhealthy" } else { &container.status }),
-            &container.why,
-        );
     }
     for registry in report.registries.iter().filter(|registry| !registry.up) {
         if let Some(problem) = &registry.problem {
