@@ -11,6 +11,7 @@ pub mod labels;
 pub mod spec;
 
 pub mod engine;
+pub mod probe;
 pub mod observed;
 
 pub mod sources;
@@ -24,9 +25,17 @@ pub mod swap;
 pub mod history;
 
 pub mod plan;
+pub mod apply;
+
+pub mod reconcile;
 
 pub mod report;
 
 pub mod manager;
+
+pub mod metrics;
+
+pub mod api;
+pub mod run;
 
 pub mod cli;

@@ -22,6 +22,10 @@ pub struct Settings {
     pub token_file: PathBuf,
     /// `DOCKER_HOST`, `unix:///var/run/docker.sock`: the engine's socket.
     pub engine: PathBuf,
+    /// `DEVICED_INSTANCE`, `deviced`: whose containers in the engine are ours, where several deviceds share one.
+    pub instance: String,
+    /// `DOCKER_CONFIG`, `$HOME/.docker`: the directory of Docker's `config.json` with credentials for registries.
+    pub docker_config: Option<PathBuf>,
     /// `DEVICED_LOG`, `info`.
     pub log: LevelFilter,
     /// `DEVICED_LOG_FORMAT`, `text`.
@@ -41,6 +45,7 @@ pub enum LogFormat {
 pub const SOCKET: &str = "/run/deviced/deviced.sock";
 /// Where the data are if nobody says so.
 const DATA_DIR: &str = "/data/deviced";
+const INSTANCE: &str = "deviced";
 const ENGINE: &str = "/var/run/docker.sock";
 /// Bytes of a socket's path, at most (`unix(7)`, `sun_path`, less the zero at its end).
 const MAX_SOCKET: usize = 107;
@@ -60,6 +65,11 @@ impl Settings {
             listen: environment.listen("DEVICED_LISTEN")?,
             token_file: environment.path("DEVICED_TOKEN_FILE")?.unwrap_or_else(|| inside("token")),
             engine: environment.engine("DOCKER_HOST")?.unwrap_or_else(|| ENGINE.into()),
+            instance: environment.name("DEVICED_INSTANCE")?.unwrap_or_else(|| INSTANCE.to_owned()),
+            docker_config: environment.path("DOCKER_CONFIG")?.or_else(|| {
+                let home = PathBuf::from(variable("HOME")?);
+                home.is_absolute().then(|| home.join(".docker"))
+            }),
             log: environment.word(
                 "DEVICED_LOG",
                 &[
@@ -126,6 +136,19 @@ impl Environment<'_> {
         }
     }
 
+    /// It stands in labels, and is filtered by.
+    fn name(&self, name: &str) -> Result<Option<String>, String> {
+        let is_good = |text: &str| {
+            text.len() <= 63 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+        };
+        match self.text(name)? {
+            Some(text) if !is_good(&text) => {
+                Err(refused(name, OsStr::new(&text), "letters, digits, `_`, `.` and `-`, at most 63"))
+            }
+            text => Ok(text),
+        }
+    }
+
     /// Only a socket of this machine: deviced has nothing to say about other machines' containers.
     fn engine(&self, name: &str) -> Result<Option<PathBuf>, String> {
         let Some(value) = self.value(name) else { return Ok(None) };
@@ -186,6 +209,8 @@ mod tests {
             listen: None,
             token_file: "/data/deviced/token".into(),
             engine: "/var/run/docker.sock".into(),
+            instance: "deviced".to_owned(),
+            docker_config: None,
             log: LevelFilter::INFO,
             log_format: LogFormat::Text,
         };
@@ -197,6 +222,8 @@ mod tests {
             "DEVICED_LISTEN",
             "DEVICED_TOKEN_FILE",
             "DOCKER_HOST",
+            "DEVICED_INSTANCE",
+            "DOCKER_CONFIG",
             "DEVICED_LOG",
             "DEVICED_LOG_FORMAT",
         ];
@@ -220,6 +247,8 @@ mod tests {
             ("DEVICED_LISTEN", "[::1]:0"),
             ("DEVICED_TOKEN_FILE", "/run/secrets/token"),
             ("DOCKER_HOST", "unix:///run/podman/podman.sock"),
+            ("DEVICED_INSTANCE", "shop-17"),
+            ("HOME", "/root"),
             ("DEVICED_LOG", "off"),
             ("DEVICED_LOG_FORMAT", "json"),
         ])
@@ -228,6 +257,8 @@ mod tests {
         assert_eq!(settings.listen, Some("[::1]:0".parse().unwrap()));
         assert_eq!(settings.token_file, Path::new("/run/secrets/token"));
         assert_eq!(settings.engine, Path::new("/run/podman/podman.sock"));
+        assert_eq!(settings.instance, "shop-17");
+        assert_eq!(settings.docker_config.as_deref(), Some(Path::new("/root/.docker")));
         assert_eq!((settings.log, settings.log_format), (LevelFilter::OFF, LogFormat::Json));
         assert_eq!(read(&[("DEVICED_LISTEN", "off")]).unwrap().listen, None);
     }
@@ -249,6 +280,8 @@ mod tests {
             ("DOCKER_HOST", "tcp://192.168.1.7:2375", "unix:///var/run/docker.sock"),
             ("DOCKER_HOST", "unix://docker.sock", "unix:///var/run/docker.sock"),
             ("DOCKER_HOST", "/var/run/docker.sock", "unix:///var/run/docker.sock"),
+            ("DEVICED_INSTANCE", "shop 17", "letters, digits"),
+            ("DOCKER_CONFIG", "~/.docker", "an absolute path"),
             ("DEVICED_LOG", "verbose", "info, off, error, warn, debug, trace"),
             ("DEVICED_LOG", "INFO", "info, off, error, warn, debug, trace"),
             ("DEVICED_LOG_FORMAT", "xml", "text, json"),

@@ -11,7 +11,7 @@ use crate::swap::Failure;
 
 /// How many are kept of a container, besides those that are never forgotten.
 const KEPT: i64 = 50;
-/// How many that did not fail are never forgotten.
+/// How many that did not fail are never forgotten, besides the one that runs.
 const GOOD: i64 = 2;
 
 const COLUMNS: &str = "id, container, target, revision, operation, cause, who, began, ended, failure, took, probation, crashes";
@@ -110,7 +110,7 @@ fn prune(connection: &Connection, container: &str) -> rusqlite::Result<()> {
     let pinned = said.and_then(|said| serde_json::from_str::<Override>(&said).ok()).and_then(|said| said.pinned);
     let sql = "DELETE FROM versions WHERE container = ?1 AND ended IS NOT NULL AND id IS NOT ?2 AND id NOT IN \
                (SELECT id FROM versions WHERE container = ?1 ORDER BY id DESC LIMIT ?3) AND id NOT IN \
-               (SELECT id FROM versions WHERE container = ?1 AND failure IS NULL ORDER BY id DESC LIMIT ?4)";
+               (SELECT id FROM versions WHERE container = ?1 AND failure IS NULL AND ended IS NOT NULL ORDER BY id DESC LIMIT ?4)";
     connection.prepare_cached(sql)?.execute(params![container, pinned, KEPT, GOOD])?;
     Ok(())
 }

@@ -77,6 +77,16 @@ pub struct ForgottenReport {
     pub forgotten: usize,
 }
 
+/// A document that was put in force.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AppliedReport {
+    /// Its revision.
+    pub revision: u64,
+    /// Its entity tag, for the next change.
+    pub etag: String,
+}
+
 /// What differs from the document.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -4,7 +4,7 @@ mod lists;
 mod records;
 
 pub use lists::{
-    ArgumentsReport, AuditsReport, ContainersReport, DevicesReport, DriftsReport, ForgottenReport, HappeningsReport, HistoryReport,
+    AppliedReport, ArgumentsReport, AuditsReport, ContainersReport, DevicesReport, DriftsReport, ForgottenReport, HappeningsReport, HistoryReport,
     ImagesReport, LineReport, LogReport, MountsReport, OperationsReport, RegistriesReport, RevisionsReport, TagReport,
     VerdictsReport, WhyReport,
 };

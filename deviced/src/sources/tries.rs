@@ -1,0 +1,116 @@
+//! Which registry is tried next for something that several may have, and when it is given up. Pure.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// How often each of them may fail without anything having come.
+const ROUNDS: usize = 3;
+/// The pause when all of them have failed once more.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Bytes that count as progress: with them, the failures before are forgotten.
+const PROGRESS: u64 = 64 << 10;
+
+/// The registries that may have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tries {
+    /// The one whose turn it is comes first.
+    order: VecDeque<usize>,
+    failures: usize,
+    bytes: u64,
+}
+
+/// What follows a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// The next one is tried.
+    Next,
+    /// So too, after a pause.
+    After(Duration),
+    /// There is none left, or all failed too often.
+    GiveUp,
+}
+
+impl Tries {
+    /// Registries, the closest first.
+    pub(super) fn new(order: impl IntoIterator<Item = usize>) -> Self {
+        Self { order: order.into_iter().collect(), failures: 0, bytes: 0 }
+    }
+
+    /// Whose turn it is.
+    pub(super) fn current(&self) -> Option<usize> {
+        self.order.front().copied()
+    }
+
+    /// Counts bytes that came and were not there before.
+    pub(super) const fn progress(&mut self, bytes: u64) {
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes >= PROGRESS {
+            (self.failures, self.bytes) = (0, 0);
+        }
+    }
+
+    /// The one whose turn it is does not have it.
+    pub(super) fn lacks(&mut self) -> Decision {
+        self.order.pop_front();
+        if self.order.is_empty() { Decision::GiveUp } else { Decision::Next }
+    }
+
+    /// The one whose turn it is failed: the others come first.
+    pub(super) fn failed(&mut self) -> Decision {
+        if let Some(current) = self.order.pop_front() {
+            self.order.push_back(current);
+        }
+        (self.failures, self.bytes) = (self.failures.saturating_add(1), 0);
+        match self.order.len() {
+            0 => Decision::GiveUp,
+            count if self.failures >= count.saturating_mul(ROUNDS) => Decision::GiveUp,
+            count if self.failures.is_multiple_of(count) => Decision::After(PAUSE),
+            _ => Decision::Next,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_its_turns_and_then_it_is_given_up() {
+        let play = |count: usize, lacking: &[usize]| {
+            let mut tries = Tries::new(0..count);
+            let mut turns = Vec::new();
+            while let Some(current) = tries.current() {
+                let decision = if lacking.contains(&current) { tries.lacks() } else { tries.failed() };
+                turns.push((current, decision));
+                if decision == Decision::GiveUp {
+                    break;
+                }
+            }
+            turns
+        };
+        use Decision::{After, GiveUp, Next};
+        assert_eq!(play(0, &[]), []);
+        assert_eq!(play(1, &[]), [(0, After(PAUSE)), (0, After(PAUSE)), (0, GiveUp)]);
+        assert_eq!(
+            play(2, &[]),
+            [(0, Next), (1, After(PAUSE)), (0, Next), (1, After(PAUSE)), (0, Next), (1, GiveUp)]
+        );
+        assert_eq!(play(2, &[0]), [(0, Next), (1, After(PAUSE)), (1, After(PAUSE)), (1, GiveUp)]);
+        assert_eq!(play(2, &[0, 1]), [(0, Next), (1, GiveUp)]);
+    }
+
+    #[test]
+    fn whoever_brings_something_is_not_given_up() {
+        let mut tries = Tries::new(0..1);
+        for _ in 0..100 {
+            tries.failed();
+            tries.failed();
+            tries.progress(PROGRESS - 1);
+            tries.progress(1);
+        }
+        tries.failed();
+        tries.failed();
+        tries.progress(PROGRESS - 1);
+        assert_eq!(tries.failed(), Decision::GiveUp);
+    }
+}
