@@ -23,7 +23,8 @@ pub(super) struct Verb {
 pub(super) const START: Verb = Verb { name: "start", done: "is no longer stopped by hand" };
 pub(super) const STOP: Verb = Verb { name: "stop", done: "is stopped, until `deviced start` is said" };
 pub(super) const RESTART: Verb = Verb { name: "restart", done: "was restarted" };
-pub(super) const UPDATE: Verb = Verb { name: "update", done: "has been looked at; `deviced why` says what was found" };
+pub(super) const UPDATE: Verb =
+    Verb { name: "update", done: "has been looked at; `deviced why` says what was found" };
 pub(super) const RELEASE: Verb = Verb { name: "release", done: "follows the document" };
 pub(super) const PAUSE: Verb = Verb { name: "pause", done: "is left alone, until `deviced resume` is said" };
 pub(super) const RESUME: Verb = Verb { name: "resume", done: "is looked after" };
@@ -82,7 +83,10 @@ async fn show_tag(client: &Client, arguments: &Tag) -> Result<Exit> {
     let container: ContainerReport = answer.json()?;
     let tag = container.overrides.iter().find_map(|said| said.strip_prefix("tag "));
     let text = match tag {
-        Some(tag) => format!("{} follows the tag {tag}; `deviced tag {} --document` ends that\n", container.id, container.id),
+        Some(tag) => format!(
+            "{} follows the tag {tag}; `deviced tag {} --document` ends that\n",
+            container.id, container.id
+        ),
         None => format!("{} follows the document's versions\n", container.id),
     };
     output::print(&text)?;
@@ -131,5 +135,10 @@ impl Verb {
 fn operation(answer: &Answer) -> Result<String> {
     let body: Value = answer.json()?;
     let id = body.get("operation").and_then(Value::as_str).map(str::to_owned);
-    id.ok_or_else(|| Failure::new(Exit::No, "deviced began it, and did not say which operation it is; see `deviced status`"))
+    id.ok_or_else(|| {
+        Failure::new(
+            Exit::No,
+            "deviced began it, and did not say which operation it is; see `deviced status`",
+        )
+    })
 }

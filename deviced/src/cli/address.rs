@@ -47,7 +47,9 @@ impl Address {
         let address = loopback(url).ok_or_else(|| {
             Failure::new(
                 Exit::Usage,
-                format!("--url is {url:?}; what is allowed is a loopback address, such as http://127.0.0.1:7788"),
+                format!(
+                    "--url is {url:?}; what is allowed is a loopback address, such as http://127.0.0.1:7788"
+                ),
             )
         })?;
         let file = set("DEVICED_TOKEN_FILE").ok_or_else(|| {
@@ -79,14 +81,14 @@ fn loopback(url: &str) -> Option<SocketAddr> {
 
 fn token(file: &PathBuf) -> Result<String> {
     let mut text = String::new();
-    std::fs::File::open(file)
-        .and_then(|file| file.take(MAX_TOKEN).read_to_string(&mut text))
-        .map_err(|error| match error.kind() {
+    std::fs::File::open(file).and_then(|file| file.take(MAX_TOKEN).read_to_string(&mut text)).map_err(
+        |error| match error.kind() {
             std::io::ErrorKind::PermissionDenied => {
                 Failure { exit: Exit::Forbidden, ..Failure::file(file, &error) }
             }
             _ => Failure::file(file, &error),
-        })?;
+        },
+    )?;
     let token = text.trim();
     if !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(token.to_owned())
@@ -126,7 +128,8 @@ mod tests {
         ] {
             assert_eq!(loopback(url), Some(address.parse().unwrap()), "{url}");
         }
-        for url in ["https://127.0.0.1:7788", "http://device:7788", "http://10.0.0.1:7788", "127.0.0.1:7788"] {
+        for url in ["https://127.0.0.1:7788", "http://device:7788", "http://10.0.0.1:7788", "127.0.0.1:7788"]
+        {
             assert_eq!(loopback(url), None, "{url}");
             let failure = Address::find(None, Some(url), |_| None).unwrap_err();
             assert!(failure.exit == Exit::Usage && failure.message.contains(url), "{failure:?}");
@@ -152,7 +155,10 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
-        assert!(!format!("{:?}", Address::Loopback("127.0.0.1:1".parse().unwrap(), "geheim".into())).contains("geheim"));
+        assert!(
+            !format!("{:?}", Address::Loopback("127.0.0.1:1".parse().unwrap(), "geheim".into()))
+                .contains("geheim")
+        );
         let failure = Address::find(None, Some("http://127.0.0.1:1"), |_| None).unwrap_err();
         assert!(failure.exit == Exit::Usage && failure.message.contains("DEVICED_TOKEN_FILE"));
     }

@@ -12,8 +12,7 @@ use super::following::Following;
 use super::plan::{DOCUMENT, in_file, of_document};
 use super::screen::Screen;
 use super::{follow, output, read, text};
-use crate::history::Operation;
-use crate::report::Report;
+use crate::report::{OperationsReport, Report};
 
 const PATH: &str = "/v1/document";
 
@@ -22,11 +21,16 @@ pub(super) async fn apply(client: &Client, arguments: &Apply) -> Result<Exit> {
     // Before the plan: what somebody else puts in force after it is noticed.
     let current = client.find(PATH).await?;
     if !arguments.json {
-        let plan = of_document(client, &arguments.file, document.clone()).await?.json()?;
-        output::print(&text::plan(&plan, &output::view()))?;
+        match of_document(client, &arguments.file, document.clone()).await {
+            Ok(answer) => output::print(&text::plan(&answer.json()?, &output::view()))?,
+            Err(failure) if arguments.remove_all && failure.kind == "removes-all" => {
+                output::print("All containers are removed.\n")?;
+            }
+            Err(failure) => return Err(failure),
+        }
     }
     let before: Report = client.get("/v1/status").await?.json()?;
-    let operations: Vec<Operation> = client.get("/v1/operations").await?.json()?;
+    let known: OperationsReport = client.get("/v1/operations").await?.json()?;
     let answer = put(client, arguments, document, current.as_ref()).await?;
     let revision = revision(&answer).unwrap_or(before.document.revision);
     if arguments.json {
@@ -34,11 +38,13 @@ pub(super) async fn apply(client: &Client, arguments: &Apply) -> Result<Exit> {
     }
     if arguments.wait.no_wait {
         if !arguments.json {
-            output::print(&format!("Document r{revision} is in force; `deviced status` says how far it is.\n"))?;
+            output::print(&format!(
+                "Document r{revision} is in force; `deviced status` says how far it is.\n"
+            ))?;
         }
         return Ok(Exit::Done);
     }
-    let mut following = Following::new(revision, before.pass.count, &operations);
+    let mut following = Following::new(revision, before.pass.count, &known.operations);
     follow::everything(client, &mut following, &arguments.wait, &mut Screen::new(arguments.json)).await
 }
 

@@ -256,9 +256,9 @@ pub struct Logs {
     /// Go on with what is written from now on
     #[arg(short, long)]
     pub follow: bool,
-    /// The last so many lines
-    #[arg(short = 'n', long, value_name = "LINES", default_value_t = 200)]
-    pub tail: u32,
+    /// The last so many lines [default: 100, or all since the time that is given]
+    #[arg(short = 'n', long, value_name = "LINES")]
+    pub tail: Option<u32>,
     /// From this time on: how long ago, such as 10m, or a date, such as 2026-01-31T23:00:00Z
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
@@ -383,7 +383,9 @@ fn examples(lines: &[&str]) -> String {
 }
 
 fn short_help() -> String {
-    format!("{START}\n`deviced --help` lists the settings and the exit codes; `deviced COMMAND --help` has examples.")
+    format!(
+        "{START}\n`deviced --help` lists the settings and the exit codes; `deviced COMMAND --help` has examples."
+    )
 }
 
 fn long_help() -> String {

@@ -158,11 +158,12 @@ impl Client {
             value.set_sensitive(true);
             call.headers.insert(AUTHORIZATION, value);
         }
-        let mut request = Request::builder()
-            .method(call.method)
-            .uri(call.path)
-            .body(Body::from(call.body))
-            .map_err(|error| Failure::new(Exit::Usage, format!("this can't be asked for: {error}")))?;
+        let mut request =
+            Request::builder()
+                .method(call.method)
+                .uri(call.path)
+                .body(Body::from(call.body))
+                .map_err(|error| Failure::new(Exit::Usage, format!("this can't be asked for: {error}")))?;
         *request.headers_mut() = call.headers;
         let mut sender = self.connect().await?;
         let response = timeout(ANSWER, sender.send_request(request)).await;
@@ -214,7 +215,10 @@ impl Client {
         }
         Failure::new(
             Exit::Unreachable,
-            format!("the connection to deviced at {} broke: {text}; it may have been restarted", self.address.spoken()),
+            format!(
+                "the connection to deviced at {} broke: {text}; it may have been restarted",
+                self.address.spoken()
+            ),
         )
     }
 }

@@ -7,19 +7,19 @@ use super::failure::{Failure, Result};
 use super::output;
 use super::stream::Stream;
 use super::text::{Tone, View, moment};
-use crate::history::Happening;
+use crate::report::{HappeningReport, HappeningsReport};
 
 pub(super) async fn events(client: &Client, arguments: &Events) -> Result<Exit> {
     const PATH: &str = "/v1/events";
     if !arguments.follow {
         let answer = client.get(PATH).await?;
         if arguments.json {
-            output::print(&String::from_utf8_lossy(&answer.body))?;
+            output::json(&answer.body)?;
             return Ok(Exit::Done);
         }
-        for line in answer.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            show(line)?;
-        }
+        let view = output::view();
+        let known: HappeningsReport = answer.json()?;
+        output::print(&known.events.iter().map(|happening| line(happening, &view)).collect::<String>())?;
         return Ok(Exit::Done);
     }
     let mut stream = Stream::new(client, PATH.to_owned(), PATH.to_owned());
@@ -27,30 +27,36 @@ pub(super) async fn events(client: &Client, arguments: &Events) -> Result<Exit> 
         let event = stream.next().await?;
         match event.name.as_str() {
             "gap" => eprintln!("deviced: events are missing here: there were more than are kept"),
-            _ if arguments.json => output::print(&format!("{}\n", event.data))?,
-            _ => show(event.data.as_bytes())?,
+            "event" if arguments.json => output::print(&format!("{}\n", event.data))?,
+            "event" => show(event.data.as_bytes())?,
+            _ => {}
         }
     }
 }
 
 fn show(event: &[u8]) -> Result<()> {
-    let happening: Happening = serde_json::from_slice(event)
+    let happening: HappeningReport = serde_json::from_slice(event)
         .map_err(|error| Failure::new(Exit::No, format!("an event is not understood: {error}")))?;
     output::print(&line(&happening, &output::view()))
 }
 
 /// `2026-11-26 07:30:00  rollback  web: it ended with 1`.
-fn line(happening: &Happening, view: &View) -> String {
+fn line(happening: &HappeningReport, view: &View) -> String {
     let tone = match happening.kind.as_str() {
         "commit" => Tone::Good,
         "rollback" | "verdict" => Tone::Bad,
         "engine" | "drift" | "registry" => Tone::Warn,
         _ => Tone::Plain,
     };
-    let container = happening.container.as_ref().map_or_else(String::new, |container| format!("{container}: "));
+    let container =
+        happening.container.as_ref().map_or_else(String::new, |container| format!("{container}: "));
     let kind = format!("{:9}", happening.kind);
     let text = dockerloader::logging::printable(&happening.text);
-    format!("{}  {} {container}{text}\n", view.paint(Tone::Quiet, &moment(happening.at, view)), view.paint(tone, &kind))
+    format!(
+        "{}  {} {container}{text}\n",
+        view.paint(Tone::Quiet, &moment(happening.at, view)),
+        view.paint(tone, &kind)
+    )
 }
 
 #[cfg(test)]
@@ -60,7 +66,7 @@ mod tests {
 
     #[test]
     fn an_event_is_a_line() {
-        let mut happening = Happening {
+        let mut happening = HappeningReport {
             id: 7,
             at: sample::NOW,
             kind: "rollback".into(),

@@ -10,6 +10,8 @@ use super::exit::Exit;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Failure {
     pub(super) exit: Exit,
+    /// The kind of the API's problem; empty without one.
+    pub(super) kind: String,
     /// What is wrong with a document, a line for each finding: it stands before the sentence, as `check` has it.
     pub(super) findings: Vec<String>,
     pub(super) message: String,
@@ -19,7 +21,7 @@ pub(super) type Result<T> = std::result::Result<T, Failure>;
 
 impl Failure {
     pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, findings: Vec::new(), message: message.into() }
+        Self { exit, kind: String::new(), findings: Vec::new(), message: message.into() }
     }
 
     /// A file that can't be read or written.

@@ -11,8 +11,7 @@ use super::failure::{Failure, Result};
 use super::following::{Following, Standing};
 use super::screen::Screen;
 use super::text::duration;
-use crate::history::{Operation, OperationState};
-use crate::report::Report;
+use crate::report::{OperationReport, OperationsReport, Report};
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -33,7 +32,8 @@ pub(super) async fn everything(
             Err(failure) => Err(failure),
         };
         if let Some((operations, report)) = looks.seen(seen)? {
-            for operation in following.news(&operations.json::<Vec<Operation>>()?) {
+            let known: OperationsReport = operations.json()?;
+            for operation in following.news(&known.operations) {
                 screen.tell(&operation)?;
             }
             let report: Report = report.json()?;
@@ -44,7 +44,8 @@ pub(super) async fn everything(
                         screen.say(&format!("{container} waits: {why}"))?;
                     }
                     let revision = report.document.revision;
-                    screen.say(&format!("Document r{revision} is in force, and the device is as it says."))?;
+                    screen
+                        .say(&format!("Document r{revision} is in force, and the device is as it says."))?;
                     return Ok(Exit::Done);
                 }
                 Standing::Failed(failed) => {
@@ -75,14 +76,14 @@ pub(super) async fn operation(client: &Client, id: &str, wait: &Wait, screen: &m
     let mut last = None;
     loop {
         if let Some(answer) = looks.seen(client.get(&*path).await)? {
-            let operation: Operation = answer.json()?;
+            let operation: OperationReport = answer.json()?;
             if last.as_ref() != Some(&operation) {
                 screen.tell(&operation)?;
             }
-            match operation.state {
-                OperationState::Done => return Ok(Exit::Done),
-                OperationState::Failed => return Ok(Exit::No),
-                OperationState::Running => last = Some(operation),
+            match operation.state.as_str() {
+                "done" => return Ok(Exit::Done),
+                "failed" => return Ok(Exit::No),
+                _ => last = Some(operation),
             }
         }
         looks.pause().await?;

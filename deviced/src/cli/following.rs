@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::history::{Operation, OperationState};
-use crate::report::{ContainerReport, Report};
+use crate::report::{ContainerReport, OperationReport, Report};
 
 /// Whatever is not under way for this long is not waited for: a window, an age, a registry.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -19,7 +18,7 @@ pub(super) struct Following {
     /// Passes that there had been before.
     passes: u64,
     /// Operations by id, as they were seen last. Those that were over before don't count.
-    operations: BTreeMap<String, Operation>,
+    operations: BTreeMap<String, OperationReport>,
     /// What was over before.
     before: Vec<String>,
     /// Since when nothing has been under way, and how everything was then.
@@ -42,8 +41,8 @@ pub(super) enum Standing {
 
 impl Following {
     /// Follows from here on.
-    pub(super) fn new(revision: u64, passes: u64, before: &[Operation]) -> Self {
-        let over = before.iter().filter(|operation| operation.state != OperationState::Running);
+    pub(super) fn new(revision: u64, passes: u64, before: &[OperationReport]) -> Self {
+        let over = before.iter().filter(|operation| operation.state != "running");
         Self {
             revision,
             passes,
@@ -54,7 +53,7 @@ impl Following {
     }
 
     /// Operations that have changed since the last look, in their order.
-    pub(super) fn news(&mut self, operations: &[Operation]) -> Vec<Operation> {
+    pub(super) fn news(&mut self, operations: &[OperationReport]) -> Vec<OperationReport> {
         let mut changed: Vec<_> = operations
             .iter()
             .filter(|operation| !self.before.contains(&operation.id))
@@ -70,15 +69,17 @@ impl Following {
 
     /// How it stands by this report, `at` being the time since the beginning.
     pub(super) fn standing(&mut self, report: &Report, at: Duration) -> Standing {
-        let running =
-            self.operations.values().any(|operation| operation.state == OperationState::Running);
+        let running = self.operations.values().any(|operation| operation.state == "running");
         let busy = report.containers.iter().chain(&report.strays).any(under_way);
         if report.document.revision < self.revision || running || busy {
             self.quiet = None;
             return Standing::Going;
         }
-        let how: Vec<_> =
-            report.containers.iter().map(|container| format!("{} {}", container.id, container.status)).collect();
+        let how: Vec<_> = report
+            .containers
+            .iter()
+            .map(|container| format!("{} {}", container.id, container.status))
+            .collect();
         let since = match &self.quiet {
             Some((since, before)) if *before == how => *since,
             _ => {
@@ -87,7 +88,8 @@ impl Following {
             }
         };
         let quiet_for = at.saturating_sub(since);
-        let waiting: Vec<_> = report.containers.iter().filter(|container| container.status == "waiting").collect();
+        let waiting: Vec<_> =
+            report.containers.iter().filter(|container| container.status == "waiting").collect();
         let patience = match (waiting.is_empty(), report.pass.count > self.passes) {
             (true, true) => QUIET,
             (true, false) | (false, _) => PATIENCE,
@@ -106,9 +108,11 @@ impl Following {
     /// Containers that are blocked, whose last operation failed, or that wait without running.
     fn failed(&self, report: &Report) -> Vec<(String, String)> {
         let last_failed = |container: &str| {
-            let mut own =
-                self.operations.values().filter(|operation| operation.container.as_deref() == Some(container));
-            own.next_back().filter(|operation| operation.state == OperationState::Failed)
+            let mut own = self
+                .operations
+                .values()
+                .filter(|operation| operation.container.as_deref() == Some(container));
+            own.next_back().filter(|operation| operation.state == "failed")
         };
         let mut failed: Vec<_> = report
             .containers
@@ -126,7 +130,7 @@ impl Following {
         let of_none = self.operations.values().filter(|operation| operation.container.is_none());
         failed.extend(
             of_none
-                .filter(|operation| operation.state == OperationState::Failed)
+                .filter(|operation| operation.state == "failed")
                 .map(|operation| (operation.kind.clone(), operation.text.clone())),
         );
         failed
@@ -144,13 +148,13 @@ mod tests {
     use super::super::text::sample;
     use super::*;
 
-    fn operation(id: &str, container: &str, state: OperationState, text: &str) -> Operation {
-        Operation {
+    fn operation(id: &str, container: &str, state: &str, text: &str) -> OperationReport {
+        OperationReport {
             id: id.into(),
             container: Some(container.into()),
             kind: "swap".into(),
             who: "socket:0".into(),
-            state,
+            state: state.into(),
             stage: "prove".into(),
             text: text.into(),
             progress: None,
@@ -168,7 +172,12 @@ mod tests {
 
     fn in_status(status: &str, state: &str) -> ContainerReport {
         let why = format!("it is {status}");
-        ContainerReport { status: status.into(), state: state.into(), why, ..sample::settled("web", "1.0.0", 'a') }
+        ContainerReport {
+            status: status.into(),
+            state: state.into(),
+            why,
+            ..sample::settled("web", "1.0.0", 'a')
+        }
     }
 
     const fn seconds(seconds: u64) -> Duration {
@@ -179,16 +188,31 @@ mod tests {
     fn it_is_over_when_all_has_been_quiet_in_a_pass_after_the_document() {
         let mut following = Following::new(13, 9, &[]);
         let settled = || vec![sample::settled("web", "1.0.0", 'a')];
-        assert_eq!(following.standing(&report(12, 9, settled()), seconds(20)), Standing::Going, "the one before");
+        assert_eq!(
+            following.standing(&report(12, 9, settled()), seconds(20)),
+            Standing::Going,
+            "the one before"
+        );
         assert_eq!(following.standing(&report(13, 9, settled()), seconds(21)), Standing::Going);
-        assert_eq!(following.standing(&report(13, 9, settled()), seconds(23)), Standing::Going, "no pass yet");
-        assert_eq!(following.standing(&report(13, 10, vec![sample::proving()]), seconds(24)), Standing::Going);
+        assert_eq!(
+            following.standing(&report(13, 9, settled()), seconds(23)),
+            Standing::Going,
+            "no pass yet"
+        );
+        assert_eq!(
+            following.standing(&report(13, 10, vec![sample::proving()]), seconds(24)),
+            Standing::Going
+        );
         assert_eq!(following.standing(&report(13, 11, settled()), seconds(25)), Standing::Going);
         let over = Standing::Settled { waiting: Vec::new() };
         assert_eq!(following.standing(&report(13, 11, settled()), seconds(27)), over);
         let mut unchanged = Following::new(13, 9, &[]);
         assert_eq!(unchanged.standing(&report(13, 9, settled()), seconds(0)), Standing::Going);
-        assert_eq!(unchanged.standing(&report(13, 9, settled()), seconds(8)), over, "no pass is needed for it");
+        assert_eq!(
+            unchanged.standing(&report(13, 9, settled()), seconds(8)),
+            over,
+            "no pass is needed for it"
+        );
     }
 
     #[test]
@@ -219,20 +243,20 @@ mod tests {
 
     #[test]
     fn an_operation_that_failed_is_told_unless_a_later_one_did_it() {
-        use OperationState::{Done, Failed, Running};
         let settled = || report(13, 10, vec![sample::settled("web", "1.0.0", 'a')]);
-        let before = [operation("01A", "web", Failed, "long ago"), operation("01B", "web", Running, "create")];
+        let before =
+            [operation("01A", "web", "failed", "long ago"), operation("01B", "web", "running", "create")];
         let mut following = Following::new(13, 9, &before);
         assert!(following.news(&before[..1]).is_empty());
         assert_eq!(following.news(&before), before[1..]);
         assert!(following.news(&before).is_empty(), "nothing new");
         assert_eq!(following.standing(&settled(), seconds(5)), Standing::Going, "it runs");
-        let ended = [operation("01B", "web", Failed, "it ended with 1; 0.9 is back")];
+        let ended = [operation("01B", "web", "failed", "it ended with 1; 0.9 is back")];
         assert_eq!(following.news(&ended), ended);
         following.standing(&settled(), seconds(6));
         let expected = Standing::Failed(vec![("web".into(), "it ended with 1; 0.9 is back".into())]);
         assert_eq!(following.standing(&settled(), seconds(9)), expected);
-        following.news(&[operation("01C", "web", Done, "runs 1.0.0")]);
+        following.news(&[operation("01C", "web", "done", "runs 1.0.0")]);
         assert_eq!(following.standing(&settled(), seconds(10)), Standing::Settled { waiting: Vec::new() });
     }
 }

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use dockerloader::clock;
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::arguments::Logs;
 use super::client::Client;
@@ -13,13 +14,19 @@ use super::output;
 use super::show::of;
 use super::stream::Stream;
 use crate::document::quantity::Span;
-use crate::engine::LogLine;
+use crate::report::LineReport;
 
 pub(super) async fn logs(client: &Client, arguments: &Logs) -> Result<Exit> {
     let now = i64::try_from(clock::unix_seconds()).unwrap_or(i64::MAX);
     let since = arguments.since.as_deref().map(|text| since(text, now)).transpose()?;
-    let since = since.map_or_else(String::new, |since| format!("&since={since}"));
-    let path = of(&arguments.id, &format!("/logs?tail={}{since}", arguments.tail));
+    let query = [
+        arguments.tail.map(|tail| format!("tail={tail}")),
+        since.map(|since| format!("since={since}")),
+        arguments.follow.then(|| "follow=true".to_owned()),
+    ];
+    let query: Vec<_> = query.into_iter().flatten().collect();
+    let mark = if query.is_empty() { "" } else { "?" };
+    let path = of(&arguments.id, &format!("/logs{mark}{}", query.join("&")));
     if !arguments.follow {
         let answer = client.get(path).await?;
         if arguments.json {
@@ -32,14 +39,15 @@ pub(super) async fn logs(client: &Client, arguments: &Logs) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let again = of(&arguments.id, "/logs?follow=true");
-    let mut stream = Stream::new(client, format!("{path}&follow=true"), again);
+    let mut stream = Stream::new(client, path, again);
     loop {
         let event = stream.next().await?;
         match event.name.as_str() {
             "line" if arguments.json => output::print(&format!("{}\n", event.data))?,
             "line" => show(event.data.as_bytes(), arguments)?,
             // Lines were lost: more were written than could be sent.
-            "gap" => eprintln!("deviced: lines are missing here: more were written than could be sent"),
+            "gap" => eprintln!("deviced: lines are missing here: the engine has them no more"),
+            "problem" => eprintln!("deviced: the log breaks off: {}", event.data),
             _ => {}
         }
     }
@@ -47,8 +55,16 @@ pub(super) async fn logs(client: &Client, arguments: &Logs) -> Result<Exit> {
 
 /// A line where the container wrote it: to standard output or standard error.
 fn show(line: &[u8], arguments: &Logs) -> Result<()> {
-    let line: LogLine = serde_json::from_slice(line)
-        .map_err(|error| Failure::new(Exit::No, format!("a line of the log is not understood: {error}")))?;
+    let not_understood =
+        |error| Failure::new(Exit::No, format!("a line of the log is not understood: {error}"));
+    let value: Value = serde_json::from_slice(line).map_err(not_understood)?;
+    if let Some(problem) = value.get("problem") {
+        return Err(Failure::new(Exit::No, format!("the log breaks off: {problem}")));
+    }
+    if value.get("end").is_some() {
+        return Ok(());
+    }
+    let line: LineReport = serde_json::from_value(value).map_err(not_understood)?;
     let at = if arguments.timestamps { format!("{} ", line.at) } else { String::new() };
     let text = |terminal: bool| if terminal { tame(&line.text) } else { line.text.clone() };
     if line.error {
@@ -111,9 +127,12 @@ mod tests {
 
     #[test]
     fn since_is_a_date_or_how_long_ago() {
-        for (text, found) in
-            [("10m", 400), ("1h30m", -4400), ("1970-01-01T00:10:00Z", 600), ("1970-01-01T01:10:00+01:00", 600)]
-        {
+        for (text, found) in [
+            ("10m", 400),
+            ("1h30m", -4400),
+            ("1970-01-01T00:10:00Z", 600),
+            ("1970-01-01T01:10:00+01:00", 600),
+        ] {
             assert_eq!(since(text, 1000), Ok(found), "{text}");
         }
         for wrong in ["", "yesterday", "10", "2026-01-31"] {

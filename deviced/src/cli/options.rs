@@ -13,7 +13,7 @@ use super::failure::{Failure, Result};
 use super::screen::Screen;
 use super::show::of;
 use super::{output, read};
-use crate::history::Verdict;
+use crate::report::{VerdictReport, VerdictsReport};
 
 const CHANGE: Verb = Verb::new("arguments", "runs with the changed options");
 const DOCUMENTS: Verb = Verb::new("arguments", "runs with the document's options");
@@ -48,7 +48,10 @@ fn patch(text: &str) -> Result<String> {
     let text = if text == "-" { read::text(Path::new("-"))? } else { text.to_owned() };
     match serde_json::from_str::<Value>(&text) {
         Ok(Value::Object(_)) => Ok(text),
-        Ok(_) => Err(Failure::new(Exit::Usage, "the change is no JSON object; write {\"environment\": {\"LEVEL\": \"debug\"}}")),
+        Ok(_) => Err(Failure::new(
+            Exit::Usage,
+            "the change is no JSON object; write {\"environment\": {\"LEVEL\": \"debug\"}}",
+        )),
         Err(error) => Err(Failure::new(Exit::Usage, format!("the change is no JSON: {error}"))),
     }
 }
@@ -58,8 +61,8 @@ pub(super) async fn forget(client: &Client, arguments: &Forget) -> Result<Exit> 
     let path = match &arguments.digest {
         None => verdicts,
         Some(digits) => {
-            let known: Vec<Verdict> = client.get(&*verdicts).await?.json()?;
-            format!("{verdicts}/{}", encoded(&whole(digits, &arguments.id, &known)?))
+            let known: VerdictsReport = client.get(&*verdicts).await?.json()?;
+            format!("{verdicts}/{}", encoded(&whole(digits, &arguments.id, &known.verdicts)?))
         }
     };
     let answer = client.send(Call::new(Method::DELETE, path)).await?;
@@ -72,10 +75,14 @@ pub(super) async fn forget(client: &Client, arguments: &Forget) -> Result<Exit> 
 }
 
 /// The digest that these are the first digits of.
-fn whole(digits: &str, container: &str, known: &[Verdict]) -> Result<String> {
+fn whole(digits: &str, container: &str, known: &[VerdictReport]) -> Result<String> {
     let hex = digits.strip_prefix("sha256:").unwrap_or(digits).to_ascii_lowercase();
-    let mut found: Vec<_> =
-        known.iter().filter(|verdict| verdict.digest.hex().starts_with(&hex)).map(|verdict| verdict.digest.to_string()).collect();
+    let whole = format!("sha256:{hex}");
+    let mut found: Vec<_> = known
+        .iter()
+        .map(|verdict| verdict.digest.clone())
+        .filter(|digest| digest.starts_with(&whole))
+        .collect();
     found.sort();
     found.dedup();
     let no = |what: &str| {
@@ -90,32 +97,15 @@ fn whole(digits: &str, container: &str, known: &[Verdict]) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use dockerloader::digest::Digest;
-
     use super::*;
-    use crate::spec::SpecHash;
-    use crate::swap::{Failure as Fault, Reason};
 
     #[test]
     fn the_first_digits_of_a_digest_will_do() {
-        let verdict = |bytes: [u8; 32], spec: &str| Verdict {
-            container: "web".into(),
-            digest: Digest::from_bytes(bytes),
-            version: "1.0.0".into(),
-            spec: SpecHash(spec.into()),
-            failure: Fault { reason: Reason::App, text: String::new() },
-            at: 0,
-            attempts: 1,
-            log: Vec::new(),
-        };
-        let mut other = [0xab; 32];
-        other[31] = 0;
-        let known = [
-            verdict([0xcd; 32], "one"),
-            verdict([0xcd; 32], "two"),
-            verdict([0xab; 32], "one"),
-            verdict(other, "one"),
-        ];
+        let verdict =
+            |hex: String| VerdictReport { digest: format!("sha256:{hex}"), ..VerdictReport::default() };
+        let other = format!("{}00", "ab".repeat(31));
+        // The first one twice: with other options.
+        let known = ["cd".repeat(32), "cd".repeat(32), "ab".repeat(32), other].map(verdict);
         let whole = |digits: &str| whole(digits, "web", &known);
         let digest = format!("sha256:{}", "cd".repeat(32));
         for digits in ["cd", "CDCD", "sha256:cdcd", &digest] {

@@ -38,7 +38,9 @@ pub(super) fn failure(status: u16, body: &[u8]) -> Failure {
     let said = said.map(|text| text.trim_end_matches(['.', ':'])).unwrap_or_default();
     let message = match kind {
         // The findings are told one by one.
-        "document-refused" if !problem.errors.is_empty() => "the document is refused; nothing has changed".to_owned(),
+        "document-refused" if !problem.errors.is_empty() => {
+            "the document is refused; nothing has changed".to_owned()
+        }
         // What is said to those who ask over HTTP is said in other words here.
         "removes-all" => said.replace("?remove_all=true", "`deviced apply --remove-all FILE`"),
         "unauthorized" => format!("{said}; DEVICED_TOKEN_FILE has to be the file of the deviced that runs"),
@@ -50,11 +52,14 @@ pub(super) fn failure(status: u16, body: &[u8]) -> Failure {
     };
     let exit = match (status, kind) {
         (401 | 403, _) => Exit::Forbidden,
-        (408 | 429, _) | (_, "busy" | "key-running" | "storage" | "not-ready" | "too-many-streams") => Exit::Later,
+        (408 | 429, _) | (_, "busy" | "key-running" | "storage" | "not-ready" | "too-many-streams") => {
+            Exit::Later
+        }
         (503 | 504, _) => Exit::Unreachable,
         _ => Exit::No,
     };
-    Failure::new(exit, message).with(problem.errors.iter().map(Finding::line).collect())
+    let findings = problem.errors.iter().map(Finding::line).collect();
+    Failure { exit, kind: kind.to_owned(), findings, message }
 }
 
 impl Finding {
@@ -142,7 +147,13 @@ mod tests {
             ],
         });
         let failure = failure(422, body.to_string().as_bytes());
-        assert_eq!(failure.findings, ["3:5: containers[0].imgae: is no field; did you mean image?", "is empty"]);
-        assert_eq!((failure.exit, failure.message.as_str()), (Exit::No, "the document is refused; nothing has changed"));
+        assert_eq!(
+            failure.findings,
+            ["3:5: containers[0].imgae: is no field; did you mean image?", "is empty"]
+        );
+        assert_eq!(
+            (failure.exit, failure.message.as_str()),
+            (Exit::No, "the document is refused; nothing has changed")
+        );
     }
 }

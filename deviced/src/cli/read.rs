@@ -19,5 +19,6 @@ pub(super) fn text(path: &Path) -> Result<String> {
         File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
     };
     read.map_err(|error| Failure::file(path, &error))?;
-    String::from_utf8(bytes).map_err(|_| Failure::new(Exit::File, format!("{}: not UTF-8 text", path.display())))
+    String::from_utf8(bytes)
+        .map_err(|_| Failure::new(Exit::File, format!("{}: not UTF-8 text", path.display())))
 }

@@ -9,7 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::failure::Result;
 use super::output;
-use crate::history::{Operation, OperationState};
+use crate::report::OperationReport;
 
 const BYTES: &str = "{spinner} {prefix}: {msg} [{bar:24}] {decimal_bytes} of {decimal_total_bytes}";
 const SPINNER: &str = "{spinner} {prefix}: {wide_msg}";
@@ -37,7 +37,7 @@ impl Screen {
     }
 
     /// Tells what has changed of an operation.
-    pub(super) fn tell(&mut self, operation: &Operation) -> Result<()> {
+    pub(super) fn tell(&mut self, operation: &OperationReport) -> Result<()> {
         match self {
             Self::Objects => output::json(&serde_json::to_vec(operation).unwrap_or_default()),
             Self::Lines(said) => {
@@ -50,7 +50,7 @@ impl Screen {
                 Ok(())
             }
             Self::Bars(screen, bars) => {
-                if operation.state != OperationState::Running {
+                if operation.state != "running" {
                     if let Some(bar) = bars.remove(&operation.id) {
                         bar.finish_and_clear();
                         screen.remove(&bar);
@@ -86,7 +86,7 @@ impl Drop for Screen {
     }
 }
 
-fn draw(bar: &ProgressBar, operation: &Operation) {
+fn draw(bar: &ProgressBar, operation: &OperationReport) {
     let progress = operation.progress.filter(|progress| progress.total > 0);
     // Constants, tested below; without them there is a bar of indicatif's own.
     if let Ok(style) = ProgressStyle::with_template(if progress.is_some() { BYTES } else { SPINNER }) {
@@ -101,33 +101,30 @@ fn draw(bar: &ProgressBar, operation: &Operation) {
 }
 
 /// `web: swap: prove: it runs for 3 s of 10 s`.
-pub(super) fn sentence(operation: &Operation) -> String {
-    let stage = match operation.state {
-        OperationState::Running => operation.stage.as_str(),
-        OperationState::Done => "done",
-        OperationState::Failed => "failed",
-    };
-    let parts = [subject(operation), operation.kind.clone(), stage.to_owned(), printable(&operation.text).into_owned()];
+pub(super) fn sentence(operation: &OperationReport) -> String {
+    let stage = if operation.state == "running" { &operation.stage } else { &operation.state };
+    let parts =
+        [subject(operation), operation.kind.clone(), stage.clone(), printable(&operation.text).into_owned()];
     let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     parts.join(": ")
 }
 
-fn subject(operation: &Operation) -> String {
+fn subject(operation: &OperationReport) -> String {
     operation.container.clone().unwrap_or_else(|| "device".to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Progress;
+    use crate::report::ProgressReport;
 
-    fn operation(state: OperationState, stage: &str, text: &str) -> Operation {
-        Operation {
+    fn operation(state: &str, stage: &str, text: &str) -> OperationReport {
+        OperationReport {
             id: "01JDH0000000000000000000AB".into(),
             container: Some("web".into()),
             kind: "swap".into(),
             who: "socket:0".into(),
-            state,
+            state: state.into(),
             stage: stage.into(),
             text: text.into(),
             progress: None,
@@ -139,14 +136,14 @@ mod tests {
     #[test]
     fn operations_are_sentences() {
         for (state, stage, text, sentence_of_it) in [
-            (OperationState::Running, "prove", "it runs for 3 s of 10 s", "web: swap: prove: it runs for 3 s of 10 s"),
-            (OperationState::Running, "create", "", "web: swap: create"),
-            (OperationState::Done, "retire", "runs 1.4.2", "web: swap: done: runs 1.4.2"),
-            (OperationState::Failed, "revert", "it ended with 1\u{7}", "web: swap: failed: it ended with 1\\u{7}"),
+            ("running", "prove", "it runs for 3 s of 10 s", "web: swap: prove: it runs for 3 s of 10 s"),
+            ("running", "create", "", "web: swap: create"),
+            ("done", "retire", "runs 1.4.2", "web: swap: done: runs 1.4.2"),
+            ("failed", "revert", "it ended with 1\u{7}", "web: swap: failed: it ended with 1\\u{7}"),
         ] {
             assert_eq!(sentence(&operation(state, stage, text)), sentence_of_it);
         }
-        let of_all = Operation { container: None, ..operation(OperationState::Done, "", "r13") };
+        let of_all = OperationReport { container: None, ..operation("done", "", "r13") };
         assert_eq!(sentence(&of_all), "device: swap: done: r13");
     }
 
@@ -157,22 +154,22 @@ mod tests {
         }
         let hidden = MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden());
         let mut screen = Screen::Bars(hidden, HashMap::new());
-        let mut pull = operation(OperationState::Running, "pull", "");
-        pull.progress = Some(Progress { done: 5, total: 10, layers_done: 0, layers_total: 1 });
+        let mut pull = operation("running", "pull", "");
+        pull.progress = Some(ProgressReport { done: 5, total: 10, layers_done: 0, layers_total: 1 });
         screen.tell(&pull).unwrap();
         let Screen::Bars(_, bars) = &screen else { panic!() };
         let bar = bars[&pull.id].clone();
         assert_eq!((bar.position(), bar.length(), bar.is_finished()), (5, Some(10), false));
-        screen.tell(&operation(OperationState::Done, "retire", "runs 1.4.2")).unwrap();
+        screen.tell(&operation("done", "retire", "runs 1.4.2")).unwrap();
         assert!(bar.is_finished());
     }
 
     #[test]
     fn a_line_is_written_once() {
         let mut screen = Screen::Lines(HashMap::new());
-        let mut pull = operation(OperationState::Running, "pull", "1.4.2 from registry.example");
+        let mut pull = operation("running", "pull", "1.4.2 from registry.example");
         screen.tell(&pull).unwrap();
-        pull.progress = Some(Progress { done: 5, total: 10, layers_done: 0, layers_total: 1 });
+        pull.progress = Some(ProgressReport { done: 5, total: 10, layers_done: 0, layers_total: 1 });
         screen.tell(&pull).unwrap();
         let Screen::Lines(said) = &screen else { panic!() };
         assert_eq!(said[&pull.id], "web: swap: pull: 1.4.2 from registry.example");

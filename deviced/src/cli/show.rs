@@ -6,7 +6,7 @@ use super::exit::Exit;
 use super::failure::Result;
 use super::output;
 use super::text::{self, Asked};
-use crate::report::ContainerReport;
+use crate::report::{ContainerReport, HistoryReport, RegistriesReport, VerdictsReport};
 
 pub(super) async fn status(client: &Client, arguments: &Status) -> Result<Exit> {
     let path = match &arguments.id {
@@ -30,21 +30,22 @@ pub(super) async fn why(client: &Client, arguments: &One) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let container: ContainerReport = client.get(of(&arguments.id, "")).await?.json()?;
-    let verdicts = client.get(of(&arguments.id, "/verdicts")).await?.json::<Vec<_>>()?;
-    let registries = client.get("/v1/registries").await?.json::<Vec<_>>()?;
-    let asked = Asked { container: &container, verdicts: &verdicts, registries: &registries };
+    let judged: VerdictsReport = client.get(of(&arguments.id, "/verdicts")).await?.json()?;
+    let known: RegistriesReport = client.get("/v1/registries").await?.json()?;
+    let asked = Asked { container: &container, verdicts: &judged.verdicts, registries: &known.registries };
     output::print(&text::why(asked, &output::view()))?;
     Ok(Exit::Done)
 }
 
 pub(super) async fn history(client: &Client, arguments: &One) -> Result<Exit> {
-    let versions = client.get(of(&arguments.id, "/history")).await?;
+    let answer = client.get(of(&arguments.id, "/history")).await?;
     if arguments.json {
-        output::json(&versions.body)?;
+        output::json(&answer.body)?;
         return Ok(Exit::Done);
     }
-    let verdicts = client.get(of(&arguments.id, "/verdicts")).await?.json::<Vec<_>>()?;
-    output::print(&text::history(&versions.json::<Vec<_>>()?, &verdicts, &output::view()))?;
+    let ran: HistoryReport = answer.json()?;
+    let judged: VerdictsReport = client.get(of(&arguments.id, "/verdicts")).await?.json()?;
+    output::print(&text::history(&ran.versions, &judged.verdicts, &output::view()))?;
     Ok(Exit::Done)
 }
 
@@ -53,7 +54,8 @@ pub(super) async fn registries(client: &Client, arguments: &Show) -> Result<Exit
     if arguments.json {
         output::json(&answer.body)?;
     } else {
-        output::print(&text::registries(&answer.json::<Vec<_>>()?, &output::view()))?;
+        let known: RegistriesReport = answer.json()?;
+        output::print(&text::registries(&known.registries, &output::view()))?;
     }
     Ok(Exit::Done)
 }

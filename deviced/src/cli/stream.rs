@@ -89,7 +89,10 @@ impl<'a> Stream<'a> {
                 self.begun = true;
                 Ok(())
             }
-            Err(failure) if self.begun && matches!(failure.exit, Exit::Unreachable | Exit::Later) => {
+            // A container that is just being replaced is waited for as well; one that is no longer named is not.
+            Err(failure)
+                if self.begun && failure.kind != "unknown-container" && failure.exit != Exit::Forbidden =>
+            {
                 if !std::mem::replace(&mut self.told, true) {
                     eprintln!("deviced: {failure}; waiting for it");
                 }

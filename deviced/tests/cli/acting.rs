@@ -16,14 +16,20 @@ fn an_operation_is_followed_to_its_end() {
     api.on(&path, &operation(ID, "web", "done", "start", "it runs"));
     let ended = api.run(&["restart", "web"]);
     assert_eq!((ended.code, ended.err.as_str()), (0, ""));
-    assert_eq!(ended.out, "web: swap: stop: waits for it to end\nweb: swap: done: it runs\nweb was restarted\n");
+    assert_eq!(
+        ended.out,
+        "web: swap: stop: waits for it to end\nweb: swap: done: it runs\nweb was restarted\n"
+    );
 }
 
 #[test]
 fn a_failed_operation_is_a_no() {
     let api = Api::start();
     api.answer("POST /v1/containers/web/rollback", 1, 202, &[], &json!({"operation": ID}).to_string());
-    api.on(&format!("GET /v1/operations/{ID}"), &operation(ID, "web", "failed", "revert", "1.0 ended with 1; 1.1 is back"));
+    api.on(
+        &format!("GET /v1/operations/{ID}"),
+        &operation(ID, "web", "failed", "revert", "1.0 ended with 1; 1.1 is back"),
+    );
     let ended = api.run(&["rollback", "web", "--to", "7"]);
     assert_eq!((ended.code, ended.out.as_str()), (1, "web: swap: failed: 1.0 ended with 1; 1.1 is back\n"));
     assert_eq!(api.asked_for("POST /v1/containers/web/rollback").body, r#"{"to":7}"#);
@@ -60,7 +66,12 @@ fn one_that_refuses_does_not_keep_it_from_the_others() {
 #[test]
 fn tags_and_arguments_are_set_and_given_back_to_the_document() {
     let api = Api::start();
-    for line in ["PUT /v1/containers/web/tag", "DELETE /v1/containers/web/tag", "PUT /v1/containers/web/arguments", "DELETE /v1/containers/web/arguments"] {
+    for line in [
+        "PUT /v1/containers/web/tag",
+        "DELETE /v1/containers/web/tag",
+        "PUT /v1/containers/web/arguments",
+        "DELETE /v1/containers/web/arguments",
+    ] {
         api.on(line, &json!({}));
     }
     assert_eq!(api.run(&["tag", "web", "2.2-beta"]).code, 0);
@@ -86,10 +97,9 @@ fn a_verdict_is_found_by_its_first_digits() {
     let api = Api::start();
     let digest = format!("sha256:{}", "d".repeat(64));
     let verdict = json!({
-        "container": "web", "digest": digest, "version": "2.0.0", "spec": "0",
-        "failure": {"reason": "app", "text": "x"}, "at": 0, "attempts": 1, "log": [],
+        "digest": digest, "version": "2.0.0", "spec": "0", "reason": "app", "text": "x", "at": 0, "attempts": 1, "log": [],
     });
-    api.on("GET /v1/containers/web/verdicts", &json!([verdict]));
+    api.on("GET /v1/containers/web/verdicts", &json!({"verdicts": [verdict]}));
     let path = format!("DELETE /v1/containers/web/verdicts/{}", digest.replace(':', "%3A"));
     api.answer(&path, usize::MAX, 204, &[], "");
     assert_eq!(api.run(&["forget", "web", "dddd"]).code, 0);

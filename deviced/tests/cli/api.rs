@@ -15,11 +15,11 @@ use tokio::sync::oneshot;
 
 /// What was asked.
 #[derive(Debug, Clone, Default)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// Method, path and query: `GET /v1/status`.
-    pub line: String,
-    pub headers: BTreeMap<String, String>,
-    pub body: String,
+    pub(crate) line: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: String,
 }
 
 /// Answers the first request with this line that has not been answered `times` times, and those after it in the order of the list.
@@ -33,7 +33,7 @@ struct Rule {
 }
 
 /// The API. Dropped, it ends.
-pub struct Api {
+pub(crate) struct Api {
     directory: tempfile::TempDir,
     rules: Arc<Mutex<Vec<Rule>>>,
     asked: Arc<Mutex<Vec<Asked>>>,
@@ -42,14 +42,14 @@ pub struct Api {
 
 /// How the binary ended.
 #[derive(Debug)]
-pub struct Ended {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Api {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
         let rules: Arc<Mutex<Vec<Rule>>> = Arc::default();
@@ -76,22 +76,22 @@ impl Api {
     }
 
     /// Answers this line with a body, always.
-    pub fn on(&self, line: &str, body: &Value) -> &Self {
+    pub(crate) fn on(&self, line: &str, body: &Value) -> &Self {
         self.answer(line, usize::MAX, 200, &[], &body.to_string())
     }
 
     /// Answers this line with a body once; what is said later about it counts after that.
-    pub fn once(&self, line: &str, body: &Value) -> &Self {
+    pub(crate) fn once(&self, line: &str, body: &Value) -> &Self {
         self.answer(line, 1, 200, &[], &body.to_string())
     }
 
     /// Answers this line with a problem of this kind.
-    pub fn problem(&self, line: &str, status: u16, kind: &str, detail: &str) -> &Self {
+    pub(crate) fn problem(&self, line: &str, status: u16, kind: &str, detail: &str) -> &Self {
         let body = json!({"type": format!("/problems/{kind}"), "status": status, "detail": detail});
         self.answer(line, usize::MAX, status, &[], &body.to_string())
     }
 
-    pub fn answer(
+    pub(crate) fn answer(
         &self,
         line: &str,
         times: usize,
@@ -106,24 +106,24 @@ impl Api {
     }
 
     /// Everything that was asked so far.
-    pub fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
 
     /// What was asked with this line.
-    pub fn asked_for(&self, line: &str) -> Asked {
+    pub(crate) fn asked_for(&self, line: &str) -> Asked {
         let asked = self.asked();
         let found = asked.iter().find(|asked| asked.line == line).cloned();
         found.unwrap_or_else(|| panic!("{line} was not asked for, but {asked:?}"))
     }
 
     /// The binary with these arguments, to its end.
-    pub fn run(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
         self.run_with(arguments, "")
     }
 
     /// With something on its standard input.
-    pub fn run_with(&self, arguments: &[&str], input: &str) -> Ended {
+    pub(crate) fn run_with(&self, arguments: &[&str], input: &str) -> Ended {
         let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().unwrap();
         std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
@@ -134,7 +134,7 @@ impl Api {
         }
     }
 
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_deviced"));
         command.args(arguments).env_clear().env("TZ", "UTC");
         command.env("DEVICED_SOCKET", self.directory.path().join("socket"));
@@ -143,7 +143,7 @@ impl Api {
     }
 
     /// A file with this text.
-    pub fn file(&self, name: &str, text: &str) -> String {
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
         let path = self.directory.path().join(name);
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
@@ -174,7 +174,7 @@ async fn answer(request: Request, rules: &Mutex<Vec<Rule>>, asked: &Mutex<Vec<As
 }
 
 /// A container as the API reports it.
-pub fn container(id: &str, status: &str, version: &str, why: &str) -> Value {
+pub(crate) fn container(id: &str, status: &str, version: &str, why: &str) -> Value {
     let version = json!({"version": version, "digest": format!("sha256:{}", "a".repeat(64)), "repository": "r.example/acme"});
     json!({
         "id": id, "image": format!("acme/{id}"), "status": status, "why": why, "wanted": version, "current": version,
@@ -184,18 +184,18 @@ pub fn container(id: &str, status: &str, version: &str, why: &str) -> Value {
 }
 
 /// A device as the API reports it.
-pub fn report(revision: u64, passes: u64, containers: &[Value]) -> Value {
+pub(crate) fn report(revision: u64, passes: u64, containers: &[Value]) -> Value {
     json!({
         "version": "0.1.0", "device": "shop-17", "at": 1_795_678_200,
         "engine": {"up": true, "name": "Docker Engine - Community 20.10.24", "api": "1.41", "since": 1_795_678_000},
         "document": {"revision": revision, "etag": format!("\"r{revision}\""), "file": "/data/deviced/device.yaml"},
-        "containers": containers, "strays": [], "registries": [],
+        "containers": containers, "strays": [], "registries": [], "images": [],
         "pass": {"count": passes, "tookMs": 1.0, "calls": 4, "at": 1_795_678_200},
     })
 }
 
 /// An operation as the API reports it.
-pub fn operation(id: &str, container: &str, state: &str, stage: &str, text: &str) -> Value {
+pub(crate) fn operation(id: &str, container: &str, state: &str, stage: &str, text: &str) -> Value {
     json!({
         "id": id, "container": container, "kind": "swap", "who": "socket:0", "state": state, "stage": stage, "text": text,
         "began": 1_795_678_200,

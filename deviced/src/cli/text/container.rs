@@ -63,7 +63,11 @@ pub(in crate::cli) fn container(container: &ContainerReport, view: &View) -> Str
 /// `1.4.2  3f2a...  registry.example/acme/web`.
 fn full(report: &VersionReport) -> String {
     let digest = short(&report.digest);
-    let parts = [version(report), if version(report) == digest { String::new() } else { digest }, report.repository.clone()];
+    let parts = [
+        version(report),
+        if version(report) == digest { String::new() } else { digest },
+        report.repository.clone(),
+    ];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ")
 }
 

@@ -17,7 +17,6 @@ use dockerloader::logging::printable;
 
 pub(super) use container::container;
 pub(super) use history::history;
-pub(super) use names::version;
 pub(super) use plan::plan;
 pub(super) use registries::registries;
 pub(super) use status::status;
@@ -85,7 +84,8 @@ impl View {
         out
     }
 
-    /// Lines of words that fit beside an indent. A word that does not fit stands alone. What controls a terminal is escaped.
+    /// Lines of words that fit beside an indent. A word that does not fit stands alone, and a command counts as one, so that it can be
+    /// copied. What controls a terminal is escaped.
     fn wrapped(&self, indent: usize, text: &str) -> Vec<String> {
         let mut lines = Vec::new();
         for part in text.lines() {
@@ -95,14 +95,14 @@ impl View {
                 continue;
             };
             let mut line = String::new();
-            for word in part.split(' ') {
+            for word in words(&part) {
                 let long = line.chars().count() + 1 + word.chars().count() > room;
                 if !line.is_empty() && long {
                     lines.push(std::mem::take(&mut line));
                 } else if !line.is_empty() {
                     line.push(' ');
                 }
-                line.push_str(word);
+                line.push_str(&word);
             }
             lines.push(line);
         }
@@ -111,6 +111,23 @@ impl View {
         }
         lines
     }
+}
+
+/// Words between spaces, what stands in backticks being one.
+fn words(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut is_open = false;
+    for word in text.split(' ') {
+        match words.last_mut().filter(|_| is_open) {
+            Some(last) => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            None => words.push(word.to_owned()),
+        }
+        is_open ^= word.matches('`').count() % 2 == 1;
+    }
+    words
 }
 
 #[cfg(test)]
@@ -128,6 +145,14 @@ mod tests {
             view.paragraph(6, "why", Tone::Plain, text),
             "why   the registry said\n      \\u{1b}[2J and\n      a-word-that-is-longer-than-any-line-of-these\n      \
              is not cut\n"
+        );
+        assert_eq!(
+            view.wrapped(0, "so that `deviced why web` can be copied"),
+            ["so that `deviced why web` can", "be copied"]
+        );
+        assert_eq!(
+            view.wrapped(0, "so that right now `deviced why web` can be"),
+            ["so that right now", "`deviced why web` can be"]
         );
         let wide = View { width: None, ..sample::view() };
         assert_eq!(wide.paragraph(2, "", Tone::Plain, "one\ntwo"), "  one\n  two\n");

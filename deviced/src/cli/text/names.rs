@@ -13,7 +13,7 @@ pub(super) fn tag(text: &str) -> String {
 }
 
 /// A version by its tag.
-pub(in crate::cli) fn version(version: &VersionReport) -> String {
+pub(super) fn version(version: &VersionReport) -> String {
     tag(&version.version)
 }
 

@@ -116,8 +116,20 @@ mod tests {
             containers: vec![
                 planned("create", "cache", None, Some("7.2"), "there is none"),
                 replace,
-                planned("repair", "camera", Some("4.1"), Some("4.1"), "web, whose network it shares, is replaced"),
-                planned("remove", "old", Some("0.9"), None, "the document does not name it, and says removeUnknown: remove"),
+                planned(
+                    "repair",
+                    "camera",
+                    Some("4.1"),
+                    Some("4.1"),
+                    "web, whose network it shares, is replaced",
+                ),
+                planned(
+                    "remove",
+                    "old",
+                    Some("0.9"),
+                    None,
+                    "the document does not name it, and says removeUnknown: remove",
+                ),
                 planned("keep", "database", Some("15.4.0"), Some("15.4.0"), "runs its best version"),
                 planned("wait", "till", Some("3.0"), Some("3.1"), "the window opens at 02:00"),
             ],
@@ -144,7 +156,11 @@ mod tests {
     fn signs_have_their_colours() {
         let view = View { colours: true, ..sample::view() };
         let text = plan(&example(), &view);
-        for line in ["\u{1b}[32m+ create cache 7.2\u{1b}[0m", "\u{1b}[31m- remove old 0.9\u{1b}[0m", "\u{1b}[2m= keep database 15.4.0\u{1b}[0m"] {
+        for line in [
+            "\u{1b}[32m+ create cache 7.2\u{1b}[0m",
+            "\u{1b}[31m- remove old 0.9\u{1b}[0m",
+            "\u{1b}[2m= keep database 15.4.0\u{1b}[0m",
+        ] {
             assert!(text.contains(line), "{text}");
         }
     }

@@ -4,8 +4,8 @@ use jiff::tz::TimeZone;
 
 use super::View;
 use crate::report::{
-    ContainerReport, DocumentReport, DriftReport, EngineReport, PassReport, PassedOverReport, RegistryReport, Report,
-    VersionReport,
+    ContainerReport, DocumentReport, DriftReport, EngineReport, PassReport, PassedOverReport, RegistryReport,
+    Report, VersionReport,
 };
 
 /// 2026-11-26 07:30:00 UTC.
@@ -124,6 +124,7 @@ pub(in crate::cli) fn report() -> Report {
                 ..RegistryReport::default()
             },
         ],
+        images: Vec::new(),
         pass: PassReport { count: 9, took_ms: 4.2, calls: 4, at: NOW },
     }
 }

@@ -10,7 +10,7 @@ use crate::report::{ContainerReport, Report};
 /// Where the text of a problem begins.
 const INDENT: usize = 2;
 
-/// The device. `only` are the containers that are asked for; all without any.
+/// The device.
 pub(in crate::cli) fn status(report: &Report, view: &View) -> String {
     let mut text = header(report, view);
     if report.containers.is_empty() && report.strays.is_empty() {
@@ -38,19 +38,35 @@ fn header(report: &Report, view: &View) -> String {
         revision => format!("document r{revision}"),
     };
     let engine = match (report.engine.up, report.engine.name.as_str()) {
-        (false, _) => view.paint(Tone::Bad, "the engine does not answer"),
+        (false, _) => "the engine does not answer".to_owned(),
         (true, "") => "the engine answers".to_owned(),
         (true, name) => format!("{name} (API {})", report.engine.api),
     };
-    format!("{}  {document}  deviced {}  {engine}\n", view.paint(Tone::Strong, name), report.version)
+    let name = (name.chars().count(), view.paint(Tone::Strong, name));
+    let parts = [document, format!("deviced {}", report.version), engine];
+    let parts = parts.map(|part| (part.chars().count(), part));
+    // On as many lines as they need.
+    let (mut text, mut length) = (String::new(), 0);
+    for (number, (long, part)) in std::iter::once(name).chain(parts).enumerate() {
+        let gap = if number == 0 { 0 } else { 2 };
+        if view.width.is_some_and(|width| length + gap + long > width) && number > 0 {
+            text.push('\n');
+            length = 0;
+        } else {
+            text.push_str(&" ".repeat(gap));
+            length += gap;
+        }
+        text.push_str(&part);
+        length += long;
+    }
+    text.push('\n');
+    text
 }
 
 fn table(report: &Report, view: &View) -> String {
     let mut table = Table::new(&["CONTAINER", "STATUS", "VERSION", "STATE", "SINCE", "WHY"]);
     let strays = report.strays.iter().map(|stray| (stray, true));
-    for (container, is_stray) in
-        report.containers.iter().map(|container| (container, false)).chain(strays)
-    {
+    for (container, is_stray) in report.containers.iter().map(|container| (container, false)).chain(strays) {
         let status = if is_stray { "not named" } else { container.status.as_str() };
         let (state, state_tone) = life(container);
         table.row(vec![
@@ -86,16 +102,21 @@ fn problems(report: &Report, view: &View) -> String {
         say(&format!("{} is not in force:", report.document.file), problem);
     }
     for container in &report.containers {
-        let unwell = container.health.as_deref() == Some("unhealthy");
-        if !matches!(container.status.as_str(), "blocked" | "waiting") && !unwell {
-            continue;
+        let held_up = matches!(container.status.as_str(), "blocked" | "waiting");
+        let how = [
+            held_up.then_some(container.status.as_str()),
+            container.health.as_deref().filter(|health| *health == "unhealthy"),
+        ];
+        let how: Vec<_> = how.into_iter().flatten().collect();
+        if !how.is_empty() {
+            say(&format!("{} is {}:", container.id, how.join(" and ")), &container.why);
         }
-        say(&format!("{} is {}:", container.id, if unwell { "unhealthy" } else { &container.status }), &container.why);
     }
     for registry in report.registries.iter().filter(|registry| !registry.up) {
         if let Some(problem) = &registry.problem {
-            let pause =
-                registry.pause.map_or_else(String::new, |left| format!("; asked again in {}", super::duration(left)));
+            let pause = registry
+                .pause
+                .map_or_else(String::new, |left| format!("; asked again in {}", super::duration(left)));
             say(&format!("{}:", registry.url), &format!("{problem}{pause}"));
         }
     }

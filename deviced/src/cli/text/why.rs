@@ -5,9 +5,7 @@ use dockerloader::logging::printable;
 use super::names::{short, tag};
 use super::time::ago;
 use super::{Tone, View, duration, moment};
-use crate::history::Verdict;
-use crate::report::{ContainerReport, PassedOverReport, RegistryReport};
-use crate::swap::Reason;
+use crate::report::{ContainerReport, PassedOverReport, RegistryReport, VerdictReport};
 
 /// Where values begin.
 const INDENT: usize = 13;
@@ -16,7 +14,7 @@ const INDENT: usize = 13;
 #[derive(Debug, Clone, Copy)]
 pub(in crate::cli) struct Asked<'a> {
     pub(in crate::cli) container: &'a ContainerReport,
-    pub(in crate::cli) verdicts: &'a [Verdict],
+    pub(in crate::cli) verdicts: &'a [VerdictReport],
     pub(in crate::cli) registries: &'a [RegistryReport],
 }
 
@@ -35,7 +33,7 @@ pub(in crate::cli) fn why(asked: Asked<'_>, view: &View) -> String {
     let mut verdicts: Vec<_> = asked.verdicts.iter().collect();
     verdicts.sort_by_key(|verdict| std::cmp::Reverse(verdict.at));
     for (number, judged) in verdicts.into_iter().enumerate() {
-        verdict(judged, if number == 0 { "judged" } else { "" }, view, &mut text);
+        verdict(judged, &container.id, if number == 0 { "judged" } else { "" }, view, &mut text);
     }
     let registries: Vec<_> = asked.registries.iter().map(registry).collect();
     if !registries.is_empty() {
@@ -56,25 +54,25 @@ fn passed_over(passed: &PassedOverReport) -> String {
     }
 }
 
-fn verdict(verdict: &Verdict, head: &str, view: &View, text: &mut String) {
-    let digest = verdict.digest.short();
+fn verdict(verdict: &VerdictReport, container: &str, head: &str, view: &View, text: &mut String) {
+    let digest = short(&verdict.digest);
     let ago = ago(verdict.at, view).map_or_else(String::new, |ago| format!(" ({ago} ago)"));
     let attempts = match verdict.attempts {
         0 | 1 => String::new(),
         attempts => format!(", {attempts} attempts"),
     };
-    let lift = format!("`deviced forget {} {digest}`", verdict.container);
-    let (whose, again) = match verdict.failure.reason {
-        Reason::App => ("its own doing", format!("not tried again with these options; {lift} lifts that")),
-        Reason::Environment => ("not its own doing", format!("tried again after a pause; {lift} ends that")),
-        Reason::Interrupted => ("interrupted", format!("tried three times in all; {lift} forgets them")),
-        Reason::Operator => ("somebody's word", format!("not tried again; {lift} lifts that")),
+    let lift = format!("`deviced forget {container} {digest}`");
+    let (whose, again) = match verdict.reason.as_str() {
+        "app" => ("its own doing", format!("not tried again with these options; {lift} lifts that")),
+        "environment" => ("not its own doing", format!("tried again after a pause; {lift} ends that")),
+        "interrupted" => ("interrupted", format!("tried three times in all; {lift} forgets them")),
+        _ => ("somebody's word", format!("not tried again; {lift} lifts that")),
     };
     let what = format!(
         "{} {digest}, {}{ago}{attempts}: {} ({whose})",
         tag(&verdict.version),
         moment(verdict.at, view),
-        verdict.failure.text
+        verdict.text
     );
     text.push_str(&view.paragraph(INDENT, head, Tone::Bad, &what));
     text.push_str(&view.paragraph(INDENT, "", Tone::Plain, &again));
@@ -91,26 +89,23 @@ fn registry(registry: &RegistryReport) -> String {
         (Some(problem), false, _) => problem.clone(),
         (None, false, _) => "does not answer".to_owned(),
     };
-    let pause = registry.pause.map_or_else(String::new, |left| format!("; left alone for {}", duration(left)));
+    let pause =
+        registry.pause.map_or_else(String::new, |left| format!("; left alone for {}", duration(left)));
     format!("{} {}: {state}{pause}", registry.rank, registry.url)
 }
 
 #[cfg(test)]
 mod tests {
-    use dockerloader::digest::Digest;
-
     use super::super::sample;
     use super::*;
-    use crate::spec::SpecHash;
-    use crate::swap::Failure;
 
-    fn verdict(reason: Reason, digit: u8, at: i64, text: &str, log: &[&str]) -> Verdict {
-        Verdict {
-            container: "web".into(),
-            digest: Digest::from_bytes([digit; 32]),
+    fn verdict(reason: &str, digit: char, at: i64, text: &str, log: &[&str]) -> VerdictReport {
+        VerdictReport {
             version: "2.1.1".into(),
-            spec: SpecHash("0".repeat(32)),
-            failure: Failure { reason, text: text.into() },
+            digest: format!("sha256:{}", digit.to_string().repeat(64)),
+            spec: "0".repeat(32),
+            reason: reason.into(),
+            text: text.into(),
             at,
             attempts: 1,
             log: log.iter().map(|line| (*line).to_owned()).collect(),
@@ -121,10 +116,10 @@ mod tests {
     fn why_in_full() {
         let report = sample::report();
         let (container, registries) = (sample::troubled(), report.registries);
-        let mut older = verdict(Reason::Environment, 0xcc, sample::NOW - 86_400, "the disk was full", &[]);
+        let mut older = verdict("environment", 'c', sample::NOW - 86_400, "the disk was full", &[]);
         older.attempts = 2;
         let log = ["starting", "error: no table \u{1b}[31msessions\u{1b}[0m"];
-        let newer = verdict(Reason::App, 0xdd, sample::NOW - 1085, "it ended with 1 after 3 s", &log);
+        let newer = verdict("app", 'd', sample::NOW - 1085, "it ended with 1 after 3 s", &log);
         let verdicts = [older, newer];
         let asked = Asked { container: &container, verdicts: &verdicts, registries: &registries };
         assert_eq!(why(asked, &sample::columns(80)), include_str!("golden/why.txt"));
