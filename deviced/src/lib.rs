@@ -25,9 +25,8 @@ pub mod swap;
 pub mod history;
 
 pub mod plan;
-pub mod apply;
 
-pub mod reconcile;
+pub mod apply;
 
 pub mod report;
 
@@ -35,6 +34,10 @@ pub mod metrics;
 
 pub mod manager;
 
+pub mod reconcile;
+
 pub mod api;
+
+pub mod run;
 
 pub mod cli;

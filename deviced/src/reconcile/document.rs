@@ -48,6 +48,7 @@ impl<E: Engine, P: Probe> Loop<E, P> {
         }
         let is_named = |id: &str| document.containers.iter().any(|container| container.id == id);
         self.surveys.retain(is_named);
+        self.rests.retain(|id| is_named(id));
         self.offers.retain(|id, _| is_named(id));
         self.document = InForce { revision, text, document: Some(document), problem: None };
     }
