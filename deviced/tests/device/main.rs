@@ -4,5 +4,6 @@
 mod scene;
 
 mod documents;
+mod kills;
 mod repairs;
 mod updates;
