@@ -11,8 +11,8 @@ pub mod labels;
 pub mod spec;
 
 pub mod engine;
-pub mod probe;
 pub mod observed;
+pub mod probe;
 
 pub mod sources;
 

@@ -12,7 +12,12 @@ use tokio::net::TcpStream;
 /// Asks a container whether it works. An error says in a sentence what is wrong.
 pub trait Probe: Send + Sync + 'static {
     /// `GET path` over plain HTTP/1.1: an answer with a status of 200 to 399 is good.
-    fn http(&self, at: SocketAddr, path: &str, timeout: Duration) -> impl Future<Output = Result<(), String>> + Send;
+    fn http(
+        &self,
+        at: SocketAddr,
+        path: &str,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<(), String>> + Send;
     /// A connection that is accepted is good.
     fn tcp(&self, at: SocketAddr, timeout: Duration) -> impl Future<Output = Result<(), String>> + Send;
 }
@@ -106,7 +111,11 @@ mod tests {
             let result = Network.http(at, "/health?full=1", Duration::from_secs(5)).await;
             assert_eq!(result.is_ok(), is_good, "{answer:?}: {result:?}");
             let asked = asked.await.unwrap().to_lowercase();
-            assert!(asked.starts_with("get /health?full=1 http/1.1\r\n") && asked.contains(&format!("host: {at}")), "{asked}");
+            assert!(
+                asked.starts_with("get /health?full=1 http/1.1\r\n")
+                    && asked.contains(&format!("host: {at}")),
+                "{asked}"
+            );
             if let Err(problem) = result {
                 assert!(problem.starts_with(&format!("GET http://{at}/health?full=1: ")), "{problem}");
             }

@@ -31,7 +31,8 @@ pub(super) fn calls(new: &NewContainer, api: Api) -> Calls {
     if let Value::Object(all) = body.entry("Labels").or_insert_with(|| json!({})) {
         all.extend(labels);
     }
-    let mode = new.spec.get("/HostConfig/NetworkMode").and_then(Value::as_str).unwrap_or("default").to_owned();
+    let mode =
+        new.spec.get("/HostConfig/NetworkMode").and_then(Value::as_str).unwrap_or("default").to_owned();
     let mut endpoints = match new.spec.get("/NetworkingConfig/EndpointsConfig") {
         Some(Value::Object(endpoints)) => endpoints.clone(),
         _ => Map::new(),
@@ -43,14 +44,17 @@ pub(super) fn calls(new: &NewContainer, api: Api) -> Calls {
             main.entry("MacAddress").or_insert(address);
         }
     } else {
-        let (main, others): (Map<_, _>, Map<_, _>) = endpoints.into_iter().partition(|(name, _)| *name == mode);
+        let (main, others): (Map<_, _>, Map<_, _>) =
+            endpoints.into_iter().partition(|(name, _)| *name == mode);
         endpoints = main;
         if let Some(address) = endpoints.get(&mode).and_then(|main| main.get("MacAddress")) {
             body.entry("MacAddress").or_insert_with(|| address.clone());
         }
         for (name, endpoint) in others {
             if endpoint.get("MacAddress").is_some() {
-                let warning = format!("network {name}: the hardware address is left out: this engine gives one in the first network alone (API {MANY_NETWORKS} and later can)");
+                let warning = format!(
+                    "network {name}: the hardware address is left out: this engine gives one in the first network alone (API {MANY_NETWORKS} and later can)"
+                );
                 calls.warnings.push(warning);
             }
             calls.connect.push((name, endpoint));
@@ -98,7 +102,10 @@ mod tests {
             })
         );
         assert_eq!(old.platform.as_deref(), Some("linux/arm64"));
-        assert_eq!(old.connect, [("back".to_owned(), json!({"Aliases": ["web"], "MacAddress": "02:00:00:00:00:01"}))]);
+        assert_eq!(
+            old.connect,
+            [("back".to_owned(), json!({"Aliases": ["web"], "MacAddress": "02:00:00:00:00:01"}))]
+        );
         assert!(old.warnings.len() == 1 && old.warnings[0].starts_with("network back"), "{:?}", old.warnings);
 
         let recent = calls(&new, MANY_NETWORKS);

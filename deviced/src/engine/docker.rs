@@ -13,7 +13,8 @@ use base64::engine::general_purpose::URL_SAFE;
 use bollard::BollardRequest;
 use bollard::models::{ExecConfig, NetworkDisconnectRequest};
 use bollard::query_parameters::{
-    RemoveContainerOptions, RenameContainerOptions, StartContainerOptions, StopContainerOptions, TagImageOptions,
+    RemoveContainerOptions, RenameContainerOptions, StartContainerOptions, StopContainerOptions,
+    TagImageOptions,
 };
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
@@ -24,8 +25,9 @@ use super::link::{Link, encoded, request};
 use super::logs::Demux;
 use super::pull::Layers;
 use super::{
-    Container, ContainerId, Created, Engine, Error, Event, Executed, Facts, Image, ImageId, Inspection, LogLine, LogRequest,
-    Network, NewContainer, Progress, Pull, Volume, create, failure, inspect, list, streams,
+    Container, ContainerId, Created, Engine, Error, Event, Executed, Facts, Image, ImageId, Inspection,
+    LogLine, LogRequest, Network, NewContainer, Progress, Pull, Volume, create, failure, inspect, list,
+    streams,
 };
 
 /// How long each kind of call may take.
@@ -77,12 +79,22 @@ impl Docker {
             let link = Arc::clone(&link);
             async move { link.send(request).await.map_err(failure::carried) }
         };
-        bollard::Docker::connect_with_custom_transport(transport, Some("http://engine"), NEVER, bollard::API_DEFAULT_VERSION)
-            .map_err(|error| failure::of_client(call, error))
+        bollard::Docker::connect_with_custom_transport(
+            transport,
+            Some("http://engine"),
+            NEVER,
+            bollard::API_DEFAULT_VERSION,
+        )
+        .map_err(|error| failure::of_client(call, error))
     }
 
     /// Something that bollard does.
-    async fn command<T, F>(&self, call: &str, deadline: Duration, work: impl Fn(bollard::Docker) -> F + Send + Sync) -> Result<T, Error>
+    async fn command<T, F>(
+        &self,
+        call: &str,
+        deadline: Duration,
+        work: impl Fn(bollard::Docker) -> F + Send + Sync,
+    ) -> Result<T, Error>
     where
         F: Future<Output = Result<T, bollard::errors::Error>> + Send,
     {
@@ -95,8 +107,20 @@ impl Docker {
     }
 
     /// Something whose body and answer are JSON as the engine has it.
-    async fn json(&self, call: &str, deadline: Duration, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Error> {
+    async fn json(
+        &self,
+        call: &str,
+        deadline: Duration,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Error> {
         self.link.within(call, deadline, || self.link.value(call, method.clone(), path, body)).await
+    }
+
+    /// Something whose body is JSON as the engine has it, and whose answer says nothing.
+    async fn done(&self, call: &str, deadline: Duration, path: &str, body: &Value) -> Result<(), Error> {
+        self.link.within(call, deadline, || self.link.done(call, Method::POST, path, body)).await
     }
 
     async fn list(&self, what: &str, path: &str) -> Result<Value, Error> {
@@ -116,9 +140,12 @@ impl Docker {
         let endpoints = new.spec.get("/NetworkingConfig/EndpointsConfig").and_then(Value::as_object);
         let Some(wanted) = endpoints.filter(|endpoints| !endpoints.is_empty()) else { return Ok(()) };
         let networks = self.networks().await?;
-        let is_missing = |name: &&String| !networks.iter().any(|network| network.name == **name || network.id == **name);
+        let is_missing =
+            |name: &&String| !networks.iter().any(|network| network.name == **name || network.id == **name);
         match wanted.keys().find(is_missing) {
-            Some(name) => Err(Error::Missing { call: call.to_owned(), message: format!("there is no network {name}") }),
+            Some(name) => {
+                Err(Error::Missing { call: call.to_owned(), message: format!("there is no network {name}") })
+            }
             None => Ok(()),
         }
     }
@@ -126,7 +153,8 @@ impl Docker {
     /// Whether a container is attached to a network.
     async fn is_attached(&self, id: &ContainerId, network: &str) -> Result<bool, Error> {
         let body = self.inspect(id).await?.body;
-        let mut networks = body.pointer("/NetworkSettings/Networks").and_then(Value::as_object).into_iter().flatten();
+        let mut networks =
+            body.pointer("/NetworkSettings/Networks").and_then(Value::as_object).into_iter().flatten();
         Ok(networks.any(|(name, endpoint)| {
             name == network || endpoint.get("NetworkID").and_then(Value::as_str) == Some(network)
         }))
@@ -170,23 +198,31 @@ impl Docker {
 
     async fn create_named(&self, what: &str, path: &str, name: &str, body: Value) -> Result<(), Error> {
         let call = format!("creation of {what} {name}");
-        self.json(&call, self.deadlines.change, Method::POST, path, Some(&body)).await.map(drop)
+        self.done(&call, self.deadlines.change, path, &body).await
     }
 
-    async fn pulled(&self, call: &str, from: &Pull, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<(), Error> {
-        let mut path = format!("/images/create?fromImage={}&tag={}", encoded(&from.repository), encoded(&from.digest));
+    async fn pulled(
+        &self,
+        call: &str,
+        from: &Pull,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<(), Error> {
+        let mut path =
+            format!("/images/create?fromImage={}&tag={}", encoded(&from.repository), encoded(&from.digest));
         if let Some(platform) = &from.platform {
             path.push_str("&platform=");
             path.push_str(&encoded(platform));
         }
         let credentials = from.credentials.as_ref().map(|(user, password)| {
             let host = from.repository.split('/').next().unwrap_or_default();
-            URL_SAFE.encode(json!({"username": user, "password": password, "serveraddress": host}).to_string())
+            URL_SAFE
+                .encode(json!({"username": user, "password": password, "serveraddress": host}).to_string())
         });
         let open = || async {
             let mut request = request(call, Method::POST, &path, None)?;
             if let Some(credentials) = &credentials {
-                let mut value = hyper::header::HeaderValue::from_str(credentials).map_err(|problem| failure::answer(call, problem))?;
+                let mut value = hyper::header::HeaderValue::from_str(credentials)
+                    .map_err(|problem| failure::answer(call, problem))?;
                 value.set_sensitive(true);
                 request.headers_mut().insert("X-Registry-Auth", value);
             }
@@ -307,7 +343,9 @@ impl Engine for Docker {
         };
         let (calls, answer) = self.link.within(&call, self.deadlines.change, attempt).await?;
         let id = answer.get("Id").and_then(Value::as_str).filter(|id| !id.is_empty());
-        let id = id.map(|id| ContainerId(id.to_owned())).ok_or_else(|| failure::answer(&call, "it names no container"))?;
+        let id = id
+            .map(|id| ContainerId(id.to_owned()))
+            .ok_or_else(|| failure::answer(&call, "it names no container"))?;
         for (network, endpoint) in &calls.connect {
             if let Err(error) = self.connect(&id, network, endpoint).await {
                 // What could not be removed is found by its label.
@@ -317,13 +355,16 @@ impl Engine for Docker {
                 return Err(error);
             }
         }
-        let said = answer.get("Warnings").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let said =
+            answer.get("Warnings").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
         Ok(Created { id, warnings: calls.warnings.into_iter().chain(said.map(str::to_owned)).collect() })
     }
 
     async fn start(&self, id: &ContainerId) -> Result<(), Error> {
         let call = format!("start of {}", id.short());
-        let start = |docker: bollard::Docker| async move { docker.start_container(&id.0, None::<StartContainerOptions>).await };
+        let start = |docker: bollard::Docker| async move {
+            docker.start_container(&id.0, None::<StartContainerOptions>).await
+        };
         self.command(&call, self.deadlines.change, start).await
     }
 
@@ -375,7 +416,7 @@ impl Engine for Docker {
     async fn update(&self, id: &ContainerId, host_config: &Value) -> Result<(), Error> {
         let call = format!("update of {}", id.short());
         let path = format!("/containers/{}/update", encoded(&id.0));
-        self.json(&call, self.deadlines.list, Method::POST, &path, Some(host_config)).await.map(drop)
+        self.done(&call, self.deadlines.list, &path, host_config).await
     }
 
     async fn exec(&self, id: &ContainerId, command: &[String], timeout: Duration) -> Result<Executed, Error> {
@@ -401,9 +442,10 @@ impl Engine for Docker {
                 // Podman leaves the algorithm out.
                 Ok(ImageId(if id.contains(':') { id.to_owned() } else { format!("sha256:{id}") }))
             }
-            Err(Error::Missing { .. }) => {
-                Err(Error::Failed { call, message: "it ended without an error, and the image is not there".to_owned() })
-            }
+            Err(Error::Missing { .. }) => Err(Error::Failed {
+                call,
+                message: "it ended without an error, and the image is not there".to_owned(),
+            }),
             Err(error) => Err(error),
         }
     }
@@ -442,11 +484,11 @@ impl Engine for Docker {
         let endpoint = if endpoint.is_object() { endpoint.clone() } else { json!({}) };
         let body = json!({"Container": id.0, "EndpointConfig": endpoint});
         let path = format!("/networks/{}/connect", encoded(network));
-        match self.json(&call, self.deadlines.change, Method::POST, &path, Some(&body)).await {
+        match self.done(&call, self.deadlines.change, &path, &body).await {
             Err(error @ (Error::Refused { .. } | Error::Conflict { .. } | Error::Failed { .. })) => {
                 if self.is_attached(id, network).await? { Ok(()) } else { Err(error) }
             }
-            result => result.map(drop),
+            result => result,
         }
     }
 
@@ -458,8 +500,17 @@ impl Engine for Docker {
             async move { docker.disconnect_network(network, body).await }
         };
         match self.command(&call, self.deadlines.change, work).await {
-            Err(error @ (Error::Refused { .. } | Error::Conflict { .. } | Error::Failed { .. } | Error::Missing { .. })) => {
-                if self.is_attached(id, network).await? { Err(error) } else { Ok(()) }
+            Err(
+                error @ (Error::Refused { .. }
+                | Error::Conflict { .. }
+                | Error::Failed { .. }
+                | Error::Missing { .. }),
+            ) => {
+                if self.is_attached(id, network).await? {
+                    Err(error)
+                } else {
+                    Ok(())
+                }
             }
             result => result,
         }

@@ -15,9 +15,17 @@ pub(super) fn event(value: &Value) -> Option<Event> {
         return None;
     }
     let attributes = value.pointer("/Actor/Attributes").and_then(Value::as_object);
-    let attribute = |(name, value): (&String, &Value)| (name.clone(), value.as_str().unwrap_or_default().to_owned());
+    let attribute =
+        |(name, value): (&String, &Value)| (name.clone(), value.as_str().unwrap_or_default().to_owned());
+    let kind = text("/Type").unwrap_or("container");
+    let action = match (kind, action) {
+        // Podman's words.
+        ("container", "remove") => "destroy",
+        ("container", "died") => "die",
+        (_, action) => action,
+    };
     Some(Event {
-        kind: text("/Type").unwrap_or("container").to_owned(),
+        kind: kind.to_owned(),
         action: action.to_owned(),
         subject: text("/Actor/ID").or_else(|| text("/id")).unwrap_or_default().to_owned(),
         attributes: attributes.into_iter().flat_map(Map::iter).map(attribute).collect::<BTreeMap<_, _>>(),
@@ -36,7 +44,10 @@ mod tests {
             kind: "container".to_owned(),
             action: "die".to_owned(),
             subject: "4711".to_owned(),
-            attributes: attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            attributes: attributes
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
         };
         for (value, expected) in [
             // Docker 20.10.
@@ -48,15 +59,30 @@ mod tests {
                 die(&[("exitCode", "1"), ("deviced.id", "web")]),
             ),
             // Docker 29.
-            (json!({"Type": "container", "Action": "die", "Actor": {"ID": "4711", "Attributes": null}}), die(&[])),
+            (
+                json!({"Type": "container", "Action": "die", "Actor": {"ID": "4711", "Attributes": null}}),
+                die(&[]),
+            ),
+            // Podman 4.
+            (
+                json!({"status": "died", "id": "4711", "Type": "container", "Action": "died", "Actor": {"ID": "4711", "Attributes": {}}}),
+                die(&[]),
+            ),
             // Long ago.
             (json!({"status": "die", "id": "4711"}), die(&[])),
         ] {
             assert_eq!(event(&value), Some(expected), "{value}");
         }
         // A kind that no model knows.
-        assert_eq!(event(&json!({"Type": "machine", "Action": "start", "Actor": {"ID": "m"}})).unwrap().kind, "machine");
-        for nothing in [json!({"Type": "container", "Action": "exec_start: /bin/true", "Actor": {"ID": "4711"}}), json!([]), json!({})] {
+        assert_eq!(
+            event(&json!({"Type": "machine", "Action": "start", "Actor": {"ID": "m"}})).unwrap().kind,
+            "machine"
+        );
+        for nothing in [
+            json!({"Type": "container", "Action": "exec_start: /bin/true", "Actor": {"ID": "4711"}}),
+            json!([]),
+            json!({}),
+        ] {
             assert_eq!(event(&nothing), None, "{nothing}");
         }
     }

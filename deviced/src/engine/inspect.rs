@@ -15,7 +15,9 @@ pub(super) fn inspection(call: &str, body: Value) -> Result<Inspection, Error> {
     let truth = |pointer: &str| body.pointer(pointer).and_then(Value::as_bool).unwrap_or_default();
     let status = if truth("/State/Running") { "Up" } else { "" };
     // Podman's compatible answer once called it `Healthcheck`.
-    let word = [text("/State/Health/Status"), text("/State/Healthcheck/Status")].into_iter().find(|word| !word.is_empty());
+    let word = [text("/State/Health/Status"), text("/State/Healthcheck/Status")]
+        .into_iter()
+        .find(|word| !word.is_empty());
     Ok(Inspection {
         state: state(text("/State/Status"), status),
         health: word.and_then(health),
@@ -46,7 +48,10 @@ mod tests {
         });
         let read = inspection("inspection", full.clone()).unwrap();
         assert_eq!((read.state, read.health, read.exit_code), (State::Exited, Some(Health::Unhealthy), 137));
-        assert_eq!((read.started_at.as_str(), read.error.as_str(), read.restarts), ("2026-11-26T07:00:00.5Z", "killed", 3));
+        assert_eq!(
+            (read.started_at.as_str(), read.error.as_str(), read.restarts),
+            ("2026-11-26T07:00:00.5Z", "killed", 3)
+        );
         assert!(read.out_of_memory && read.body == full);
 
         let odd = inspection("inspection", json!({"State": {"Running": true, "Health": null}})).unwrap();

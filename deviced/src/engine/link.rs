@@ -124,14 +124,37 @@ impl Link {
         Error::Away { at: self.socket.display().to_string(), problem: text }
     }
 
-    /// Sends a request and reads its answer.
-    pub(super) async fn value(&self, call: &str, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Error> {
+    /// Sends a request, and reads the answer's JSON.
+    pub(super) async fn value(
+        &self,
+        call: &str,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Error> {
         self.json(call, self.send(request(call, method, path, body)?).await?).await
+    }
+
+    /// Sends a request whose answer says no more than that it was done.
+    pub(super) async fn done(
+        &self,
+        call: &str,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<(), Error> {
+        let response = self.send(request(call, method, path, Some(body))?).await?;
+        self.good(call, response).await.map(drop)
     }
 
     /// Does it within a time. An engine that was replaced by one with other versions of the API refuses it: then it is done once more with the
     /// version that both speak. Nothing has been done the first time.
-    pub(super) async fn within<T, F>(&self, call: &str, deadline: Duration, work: impl Fn() -> F + Send) -> Result<T, Error>
+    pub(super) async fn within<T, F>(
+        &self,
+        call: &str,
+        deadline: Duration,
+        work: impl Fn() -> F + Send,
+    ) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>> + Send,
     {
@@ -156,8 +179,13 @@ impl Link {
     /// Sends a request whose answer comes in pieces.
     pub(super) async fn stream(&self, call: &str, request: Request<String>) -> Result<Incoming, Error> {
         let response = self.send(request).await?;
+        self.good(call, response).await
+    }
+
+    /// The body of an answer that is none of an error.
+    async fn good(&self, call: &str, response: Response<Incoming>) -> Result<Incoming, Error> {
         let status = response.status();
-        if status.is_success() {
+        if status.is_success() || status == StatusCode::NOT_MODIFIED {
             return Ok(response.into_body());
         }
         let body = self.whole(call, response.into_body()).await?;
@@ -165,26 +193,24 @@ impl Link {
     }
 
     /// The next piece of a body, which has to come within this time; nothing at its end.
-    pub(super) async fn piece(&self, call: &str, body: &mut Incoming, within: Option<Duration>) -> Result<Option<Bytes>, Error> {
+    pub(super) async fn piece(
+        &self,
+        call: &str,
+        body: &mut Incoming,
+        within: Option<Duration>,
+    ) -> Result<Option<Bytes>, Error> {
         let next = async { frame(body).await.transpose().map_err(|problem| self.away(&problem)) };
         match within {
             None => next.await,
-            Some(within) => {
-                tokio::time::timeout(within, next).await.unwrap_or_else(|_| Err(failure::silent(call, within)))
-            }
+            Some(within) => tokio::time::timeout(within, next)
+                .await
+                .unwrap_or_else(|_| Err(failure::silent(call, within))),
         }
     }
 
-    /// The answer's JSON; null for an answer without a body.
     async fn json(&self, call: &str, response: Response<Incoming>) -> Result<Value, Error> {
-        let status = response.status();
-        let body = self.whole(call, response.into_body()).await?;
-        if !status.is_success() && status != StatusCode::NOT_MODIFIED {
-            return Err(failure::of_status(call, status.as_u16(), &failure::message(status.as_u16(), &body)));
-        }
-        if body.iter().all(u8::is_ascii_whitespace) {
-            return Ok(Value::Null);
-        }
+        let body = self.good(call, response).await?;
+        let body = self.whole(call, body).await?;
         serde_json::from_slice(&body).map_err(|problem| failure::answer(call, problem))
     }
 
@@ -201,7 +227,12 @@ impl Link {
 }
 
 /// A request. Its path has no version yet.
-pub(super) fn request(call: &str, method: Method, path: &str, body: Option<&Value>) -> Result<Request<String>, Error> {
+pub(super) fn request(
+    call: &str,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<Request<String>, Error> {
     let mut builder = Request::builder().method(method).uri(path);
     if body.is_some() {
         builder = builder.header(CONTENT_TYPE, "application/json");

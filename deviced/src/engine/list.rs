@@ -49,7 +49,8 @@ fn object<'v>(value: &'v Value, pointer: &str) -> impl Iterator<Item = (&'v Stri
 }
 
 fn labels(value: &Value) -> BTreeMap<String, String> {
-    let label = |(name, value): (&String, &Value)| (name.clone(), value.as_str().unwrap_or_default().to_owned());
+    let label =
+        |(name, value): (&String, &Value)| (name.clone(), value.as_str().unwrap_or_default().to_owned());
     object(value, "/Labels").map(label).collect()
 }
 
@@ -65,11 +66,19 @@ fn container(entry: &Value) -> Option<Container> {
         image: text(entry, "Image").unwrap_or_default().to_owned(),
         image_id: ImageId(text(entry, "ImageID").unwrap_or_default().to_owned()),
         state: state(text(entry, "State").unwrap_or_default(), status),
-        health: entry.pointer("/Health/Status").and_then(Value::as_str).and_then(health).or_else(|| health_of(status)),
+        health: entry
+            .pointer("/Health/Status")
+            .and_then(Value::as_str)
+            .and_then(health)
+            .or_else(|| health_of(status)),
         created: entry.get("Created").and_then(Value::as_i64).unwrap_or_default(),
         labels: labels(entry),
         ports,
-        network_mode: entry.pointer("/HostConfig/NetworkMode").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        network_mode: entry
+            .pointer("/HostConfig/NetworkMode")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned(),
         networks: networks.map(|(name, endpoint)| (name.clone(), address(endpoint))).collect(),
     })
 }
@@ -118,7 +127,9 @@ fn address(endpoint: &Value) -> Address {
 
 /// One for each of the device's addresses; an address that stands for all of them is none.
 fn port(entry: &Value) -> Option<PublishedPort> {
-    let port = |name: &str| entry.get(name)?.as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
+    let port = |name: &str| {
+        entry.get(name)?.as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)
+    };
     let address: Option<IpAddr> = text(entry, "IP").and_then(|address| address.parse().ok());
     Some(PublishedPort {
         address: address.filter(|address| !address.is_unspecified()),

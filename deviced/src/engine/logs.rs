@@ -57,7 +57,9 @@ impl Line {
                     self.at = String::from_utf8_lossy(&time).into_owned();
                 }
             }
-            Some(mut time) if time.len() < LONGEST_TIME && (byte.is_ascii_digit() || b"-:.+TZ".contains(&byte)) => {
+            Some(mut time)
+                if time.len() < LONGEST_TIME && (byte.is_ascii_digit() || b"-:.+TZ".contains(&byte)) =>
+            {
                 time.push(byte);
                 self.time = Some(time);
             }
@@ -76,7 +78,9 @@ impl Line {
         let mut line = std::mem::take(self);
         match line.time.take() {
             // A line of a time alone is an empty one.
-            Some(time) if is_time(&time) && line.at.is_empty() => line.at = String::from_utf8_lossy(&time).into_owned(),
+            Some(time) if is_time(&time) && line.at.is_empty() => {
+                line.at = String::from_utf8_lossy(&time).into_owned()
+            }
             Some(time) => time.into_iter().for_each(|byte| line.keep(byte)),
             None => {}
         }
@@ -126,7 +130,8 @@ impl Demux {
                         }
                         let left = u32::from_be_bytes([*a, *b, *c, *d]);
                         let (error, left) = (*stream == 2, usize::try_from(left).unwrap_or(usize::MAX));
-                        self.state = if left == 0 { State::Header(Vec::new()) } else { State::Frame { error, left } };
+                        self.state =
+                            if left == 0 { State::Header(Vec::new()) } else { State::Frame { error, left } };
                         self.expect_time(error);
                     }
                 }

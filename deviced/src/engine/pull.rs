@@ -25,7 +25,8 @@ impl Layers {
     /// # Errors
     /// When the line is an error: the stream began with 200, and the pull has failed all the same.
     pub(super) fn take(&mut self, call: &str, line: &Value) -> Result<Option<Progress>, Error> {
-        let text = |pointer: &str| line.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let text =
+            |pointer: &str| line.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
         if let Some(message) = text("/errorDetail/message").or_else(|| text("/error")) {
             return Err(failure::of_stream(call, message));
         }
@@ -45,7 +46,9 @@ impl Layers {
                 layer.total = layer.total.max(number("/progressDetail/total"));
                 layer.done = layer.done.max(number("/progressDetail/current"));
             }
-            "Download complete" | "Verifying Checksum" | "Extracting" => layer.done = layer.done.max(layer.total),
+            "Download complete" | "Verifying Checksum" | "Extracting" => {
+                layer.done = layer.done.max(layer.total)
+            }
             "Pull complete" | "Already exists" => {
                 layer.done = layer.done.max(layer.total);
                 layer.is_there = true;
@@ -76,18 +79,35 @@ mod tests {
     #[test]
     fn each_change_is_told_once() {
         let mut layers = Layers::default();
-        let progress = |done, total, layers_done, layers_total| Some(Progress { done, total, layers_done, layers_total });
+        let progress = |done, total, layers_done, layers_total| {
+            Some(Progress { done, total, layers_done, layers_total })
+        };
         for (line, expected) in [
             (json!({"status": "Pulling from acme/web", "id": "sha256:12"}), None),
             (json!({"status": "Pulling fs layer", "progressDetail": {}, "id": "aa"}), progress(0, 0, 0, 1)),
             (json!({"status": "Already exists", "progressDetail": {}, "id": "bb"}), progress(0, 0, 1, 2)),
-            (json!({"status": "Downloading", "progressDetail": {"current": 10, "total": 100}, "id": "aa"}), progress(10, 100, 1, 2)),
-            (json!({"status": "Downloading", "progressDetail": {"current": 10, "total": 100}, "id": "aa"}), None),
+            (
+                json!({"status": "Downloading", "progressDetail": {"current": 10, "total": 100}, "id": "aa"}),
+                progress(10, 100, 1, 2),
+            ),
+            (
+                json!({"status": "Downloading", "progressDetail": {"current": 10, "total": 100}, "id": "aa"}),
+                None,
+            ),
             // Again after a connection was lost.
-            (json!({"status": "Downloading", "progressDetail": {"current": 5, "total": 100}, "id": "aa"}), None),
+            (
+                json!({"status": "Downloading", "progressDetail": {"current": 5, "total": 100}, "id": "aa"}),
+                None,
+            ),
             (json!({"status": "Retrying in 5 seconds", "id": "aa"}), None),
-            (json!({"status": "Download complete", "progressDetail": {}, "id": "aa"}), progress(100, 100, 1, 2)),
-            (json!({"status": "Extracting", "progressDetail": {"current": 3, "total": 300}, "id": "aa"}), None),
+            (
+                json!({"status": "Download complete", "progressDetail": {}, "id": "aa"}),
+                progress(100, 100, 1, 2),
+            ),
+            (
+                json!({"status": "Extracting", "progressDetail": {"current": 3, "total": 300}, "id": "aa"}),
+                None,
+            ),
             (json!({"status": "Pull complete", "progressDetail": {}, "id": "aa"}), progress(100, 100, 2, 2)),
             (json!({"status": "Digest: sha256:12"}), None),
             (json!({"stream": "anything else"}), None),
@@ -99,8 +119,12 @@ mod tests {
     #[test]
     fn an_error_in_a_line_is_an_error() {
         let failed = |line: Value| Layers::default().take("pull of web", &line).unwrap_err();
-        let error = failed(json!({"errorDetail": {"message": "manifest unknown"}, "error": "manifest unknown"}));
-        assert_eq!(error, Error::Failed { call: "pull of web".to_owned(), message: "manifest unknown".to_owned() });
+        let error =
+            failed(json!({"errorDetail": {"message": "manifest unknown"}, "error": "manifest unknown"}));
+        assert_eq!(
+            error,
+            Error::Failed { call: "pull of web".to_owned(), message: "manifest unknown".to_owned() }
+        );
         assert!(matches!(failed(json!({"error": "toomanyrequests"})), Error::Failed { .. }));
         assert!(matches!(failed(json!({"errorDetail": {"code": 1}})), Error::Failed { .. }));
         let full = json!({"errorDetail": {"message": "write /x: no space left on device"}});

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, TryFutureExt as _};
 use futures_util::stream::{self, Stream, TryStreamExt as _};
+use futures_util::{StreamExt as _, TryFutureExt as _};
 use hyper::Method;
 use hyper::body::Incoming;
 
@@ -41,7 +41,10 @@ pub(super) fn logs(
 }
 
 /// What happens from now on. The end of it is an error: what comes after it has to be found out otherwise.
-pub(super) fn events(link: Arc<Link>, deadline: Duration) -> impl Stream<Item = Result<Event, Error>> + Send + 'static {
+pub(super) fn events(
+    link: Arc<Link>,
+    deadline: Duration,
+) -> impl Stream<Item = Result<Event, Error>> + Send + 'static {
     let source = Source::open(Arc::clone(&link), "events".to_owned(), "/events".to_owned(), deadline, None);
     let events = source.map_ok(|source| {
         let events = source.read(Lines::default(), |lines, piece| {

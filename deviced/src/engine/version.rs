@@ -45,8 +45,12 @@ pub(super) fn agree(answer: &Value) -> Result<Api, String> {
     let newest = text("ApiVersion").and_then(Api::read).ok_or("it names no version of its API")?;
     let oldest = text("MinAPIVersion").and_then(Api::read).unwrap_or(OLDEST);
     match (newest.cmp(&OLDEST), oldest.cmp(&NEWEST)) {
-        (Ordering::Less, _) => Err(format!("it speaks API {newest} at most, deviced needs {OLDEST}; update the engine")),
-        (_, Ordering::Greater) => Err(format!("it speaks API {oldest} at least, deviced knows {NEWEST}; update deviced")),
+        (Ordering::Less, _) => {
+            Err(format!("it speaks API {newest} at most, deviced needs {OLDEST}; update the engine"))
+        }
+        (_, Ordering::Greater) => {
+            Err(format!("it speaks API {oldest} at least, deviced knows {NEWEST}; update deviced"))
+        }
         _ => Ok(newest.min(NEWEST)),
     }
 }
@@ -78,16 +82,26 @@ mod tests {
             let answer = json!({"ApiVersion": newest, "MinAPIVersion": oldest});
             assert_eq!(agree(&answer).unwrap().to_string(), agreed, "{answer}");
         }
-        let refused = |newest: &str, oldest: &str| agree(&json!({"ApiVersion": newest, "MinAPIVersion": oldest})).unwrap_err();
-        assert_eq!(refused("1.39", "1.12"), "it speaks API 1.39 at most, deviced needs 1.40; update the engine");
-        assert_eq!(refused("1.70", "1.60"), "it speaks API 1.60 at least, deviced knows 1.52; update deviced");
+        let refused = |newest: &str, oldest: &str| {
+            agree(&json!({"ApiVersion": newest, "MinAPIVersion": oldest})).unwrap_err()
+        };
+        assert_eq!(
+            refused("1.39", "1.12"),
+            "it speaks API 1.39 at most, deviced needs 1.40; update the engine"
+        );
+        assert_eq!(
+            refused("1.70", "1.60"),
+            "it speaks API 1.60 at least, deviced knows 1.52; update deviced"
+        );
         assert_eq!(refused("", ""), "it names no version of its API");
         assert!(agree(&json!([])).is_err());
     }
 
     #[test]
     fn words_of_an_engine_that_speaks_another_version() {
-        assert!(is_about_version("client version 1.41 is too old. Minimum supported API version is 1.44, please upgrade"));
+        assert!(is_about_version(
+            "client version 1.41 is too old. Minimum supported API version is 1.44, please upgrade"
+        ));
         assert!(is_about_version("client version 1.52 is too new. Maximum supported API version is 1.41"));
         assert!(!is_about_version("invalid reference format"));
     }

@@ -52,7 +52,9 @@ fn program(run: &Run, given: &Environment, body: &mut Members, host: &mut Member
         (Some(command), None) if command.0.is_empty() => {
             return Err("`command`: an empty one does not take the image's away in Docker; write `entrypoint` as well".into());
         }
-        (command, _) => body.list("Cmd", command.iter().flat_map(|command| command.0.iter().map(String::as_str))),
+        (command, _) => {
+            body.list("Cmd", command.iter().flat_map(|command| command.0.iter().map(String::as_str)))
+        }
     }
     // One empty word is how the engine is told to have none; of an empty list it makes the image's.
     let entrypoint = run.entrypoint.as_ref().map(|command| match command.0.as_slice() {
@@ -100,7 +102,9 @@ fn healthcheck(check: &Healthcheck) -> Result<Value, String> {
         Some("NONE" | "CMD" | "CMD-SHELL") => members.list("Test", test.iter().map(String::as_str)),
         Some(line) if test.len() == 1 => members.list("Test", ["CMD-SHELL", line]),
         Some(word) => {
-            return Err(format!("`healthcheck.test`: a list begins with CMD, CMD-SHELL or NONE, not with {word:?}"));
+            return Err(format!(
+                "`healthcheck.test`: a list begins with CMD, CMD-SHELL or NONE, not with {word:?}"
+            ));
         }
     }
     members.some("Interval", check.interval.map(|span| span.nanoseconds()));
@@ -202,9 +206,7 @@ fn limits(run: &Run, host: &mut Members) {
     host.truth("OomKillDisable", run.oom_kill_disable);
     host.some("OomScoreAdj", run.oom_score_adj);
     host.some("PidsLimit", run.pids_limit);
-    let ulimit = |(name, limit): (&String, &crate::document::run::limits::Ulimit)| {
-        json!({"Name": name, "Soft": limit.soft, "Hard": limit.hard})
-    };
+    let ulimit = |(name, limit): (&String, &crate::document::run::limits::Ulimit)| json!({"Name": name, "Soft": limit.soft, "Hard": limit.hard});
     host.list("Ulimits", run.ulimits.iter().map(ulimit));
     if let Some(blkio) = &run.blkio_config {
         block_devices(blkio, host);
@@ -215,7 +217,8 @@ fn block_devices(blkio: &Blkio, host: &mut Members) {
     let rates = |rates: &[Rate]| -> Vec<Value> {
         rates.iter().map(|rate| json!({"Path": rate.path, "Rate": rate.rate.signed()})).collect()
     };
-    let weight = |weight: &crate::document::run::limits::Weight| json!({"Path": weight.path, "Weight": weight.weight});
+    let weight =
+        |weight: &crate::document::run::limits::Weight| json!({"Path": weight.path, "Weight": weight.weight});
     host.some("BlkioWeight", blkio.weight);
     host.list("BlkioWeightDevice", blkio.weight_device.iter().map(weight));
     host.list("BlkioDeviceReadBps", rates(&blkio.device_read_bps));

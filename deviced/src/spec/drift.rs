@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use super::in_place::is_updatable;
 use super::networks::DEFAULT;
 use super::words::{ATTACHED, Words, member, members, words};
 use super::{Spec, mounted};
@@ -28,24 +29,29 @@ pub fn difference(old: &Spec, new: &Spec) -> Vec<Drift> {
     within(drift)
 }
 
-/// What differs between a spec and the container that was made from it, in the document's words. `inspection` is the answer of
-/// `GET /containers/{id}/json`, `image_config` the `Config` of its image's inspection: without it, what a container has beyond the spec is taken for
-/// the image's. A namespace that is still `service:ID` agrees with any container's.
+/// What differs between a spec and a container, in the document's words. `inspection` is the answer of `GET /containers/{id}/json`, `image_config` the
+/// `Config` of its image's inspection: without it, what a container has beyond the spec is taken for the image's. A namespace that is still
+/// `service:ID` agrees with any container's.
+///
+/// A container whose label says that it was made from this very spec can only differ in what can be changed afterwards: its restart policy, its limits,
+/// its networks. Everything else is what the engine has made of the spec, which Podman for one does not echo.
 pub fn drift(spec: &Spec, inspection: &Value, image_config: Option<&Value>) -> Vec<Drift> {
     let seen = Seen::new(spec, inspection, image_config);
     let mut drift = Vec::new();
-    for (name, wanted) in &seen.wanted {
+    for (name, wanted) in seen.wanted.iter().filter(|(name, _)| seen.is_in_question(name)) {
         let found = seen.found.get(name);
         if found != Some(wanted) && !seen.agrees(name, wanted, found) {
             drift.push(named(name, Some(wanted), found));
         }
     }
-    for (name, found) in &seen.found {
+    for (name, found) in seen.found.iter().filter(|(name, _)| seen.is_in_question(name)) {
         if !seen.wanted.contains_key(name) && !seen.may_be_there(name, found) {
             drift.push(named(name, None, Some(found)));
         }
     }
-    drift.extend(mounted::drift(&seen.spec, inspection));
+    if !seen.is_of_this_spec {
+        drift.extend(mounted::drift(&seen.spec, inspection));
+    }
     drift.sort_by(|one, other| one.field.cmp(&other.field));
     within(drift)
 }
@@ -54,7 +60,9 @@ pub fn drift(spec: &Spec, inspection: &Value, image_config: Option<&Value>) -> V
 fn within(mut drift: Vec<Drift>) -> Vec<Drift> {
     let whole: Vec<_> = drift
         .iter()
-        .filter(|drift| drift.field.starts_with("networks.") && (drift.wanted.is_none() || drift.found.is_none()))
+        .filter(|drift| {
+            drift.field.starts_with("networks.") && (drift.wanted.is_none() || drift.found.is_none())
+        })
         .filter(|drift| [&drift.wanted, &drift.found].into_iter().flatten().any(|text| text == ATTACHED))
         .map(|drift| format!("{}.", drift.field))
         .collect();
@@ -99,10 +107,16 @@ impl<'a> Seen<'a> {
         wanted.remove("platform");
         wanted.retain(|name, _| !name.starts_with("volumes."));
         let mut found = words(&as_created(inspection));
-        found.retain(|name, _| !name.starts_with("volumes.") && !name.starts_with(&format!("labels.{}", labels::PREFIX)));
+        found.retain(|name, _| {
+            !name.starts_with("volumes.") && !name.starts_with(&format!("labels.{}", labels::PREFIX))
+        });
         let label = inspection.pointer("/Config/Labels").map(|all| member(all, labels::SPEC));
         let is_of_this_spec = label.is_some_and(|label| label == spec.hash().0);
         Self { spec: body, inspection, wanted, found, image: image_config.map(words), is_of_this_spec }
+    }
+
+    fn is_in_question(&self, name: &str) -> bool {
+        !self.is_of_this_spec || is_updatable(name) || name.starts_with("networks.")
     }
 
     /// Whether what was found is what the engine makes of what is wanted.
@@ -121,6 +135,8 @@ impl<'a> Seen<'a> {
             ("volumes_from", Some(_)) => wanted.starts_with("service:"),
             // No swap at all, or no limit for it, where the kernel does not count it.
             ("memswap_limit", None | Some("-1")) => wanted == "-1" || self.is_of_this_spec,
+            // Podman does not know that there is no limit.
+            ("memswap_limit", Some(_)) => wanted == "-1" && self.is_of_this_spec && self.has_default_swap(),
             // Known while it runs only.
             ("mac_address", None) => self.main_endpoint().is_none_or(|endpoint| {
                 let found = member(endpoint, "MacAddress");
@@ -128,7 +144,9 @@ impl<'a> Seen<'a> {
             }),
             ("logging.driver", Some("k8s-file")) => wanted == "json-file",
             ("devices", Some(found)) => wanted.replace(":rwm", "") == found,
-            (name, found) if name.starts_with("tmpfs.") => found.is_some_and(|found| is_within(wanted, found, ",")),
+            (name, found) if name.starts_with("tmpfs.") => {
+                found.is_some_and(|found| is_within(wanted, found, ","))
+            }
             (name, found) if name.starts_with("networks.") => self.endpoint_agrees(name, wanted, found),
             _ => false,
         }
@@ -140,11 +158,33 @@ impl<'a> Seen<'a> {
         const ENGINES_OWN: &[&str] = &["PATH", "HOME", "HOSTNAME", "TERM", "container"];
         // They have defaults that the engine's configuration says.
         const CONFIGURED: &[&str] = &[
-            "hostname", "shm_size", "logging", "runtime", "ipc", "cgroup", "init", "userns_mode", "oom_score_adj",
-            "stop_grace_period", "ulimits", "storage_opt", "annotations", "security_opt", "mac_address", "cgroup_parent",
+            "hostname",
+            "shm_size",
+            "logging",
+            "runtime",
+            "ipc",
+            "cgroup",
+            "init",
+            "userns_mode",
+            "oom_score_adj",
+            "stop_grace_period",
+            "ulimits",
+            "storage_opt",
+            "annotations",
+            "security_opt",
+            "mac_address",
+            "cgroup_parent",
         ];
         const IMAGES: &[&str] = &[
-            "command", "entrypoint", "working_dir", "user", "environment", "expose", "healthcheck", "stop_signal", "labels",
+            "command",
+            "entrypoint",
+            "working_dir",
+            "user",
+            "environment",
+            "expose",
+            "healthcheck",
+            "stop_signal",
+            "labels",
         ];
         let root = name.split('.').next().unwrap_or_default();
         let is_wanted = |name: &str| self.wanted.contains_key(name);
@@ -152,21 +192,29 @@ impl<'a> Seen<'a> {
             return true;
         }
         match (root, found) {
-            ("environment", _) if name.split_once('.').is_some_and(|(_, name)| ENGINES_OWN.contains(&name)) => true,
-            ("working_dir", "/") | ("memswap_limit", "-1") => true,
-            // Twice the memory.
-            ("memswap_limit", _) if is_wanted("mem_limit") => {
-                let memory = |pointer: &str| self.spec.pointer(pointer).and_then(Value::as_i64).unwrap_or_default();
-                let swap = self.inspection.pointer("/HostConfig/MemorySwap").and_then(Value::as_i64);
-                swap == memory("/HostConfig/Memory").checked_mul(2)
+            ("environment", _)
+                if name.split_once('.').is_some_and(|(_, name)| ENGINES_OWN.contains(&name)) =>
+            {
+                true
             }
+            ("working_dir", "/") | ("memswap_limit", "-1") => true,
+            ("memswap_limit", _) if is_wanted("mem_limit") => self.has_default_swap(),
             ("cpu_period" | "cpu_quota", _) if is_wanted("cpus") => true,
             // Podman's defaults.
             ("pids_limit", "2048") => true,
             ("networks", _) => self.network_may_be_there(name),
-            _ if IMAGES.contains(&root) => self.image.as_ref().is_none_or(|image| image.get(name).is_some_and(|own| own == found)),
+            _ if IMAGES.contains(&root) => {
+                self.image.as_ref().is_none_or(|image| image.get(name).is_some_and(|own| own == found))
+            }
             _ => false,
         }
+    }
+
+    /// Memory and swap together are limited to twice the memory.
+    fn has_default_swap(&self) -> bool {
+        let number = |body: &Value, pointer: &str| body.pointer(pointer).and_then(Value::as_i64);
+        let memory = number(&self.spec, "/HostConfig/Memory");
+        memory.and_then(|memory| memory.checked_mul(2)) == number(self.inspection, "/HostConfig/MemorySwap")
     }
 
     fn ports_agree(&self) -> bool {
@@ -206,7 +254,9 @@ impl<'a> Seen<'a> {
     /// The network that a word is about, and what of it.
     fn of_network<'n>(&self, name: &'n str) -> Option<(&'n str, &'n str)> {
         let rest = name.strip_prefix("networks.")?;
-        let is_wanted = |network: &str| self.wanted.get(&format!("networks.{network}")).is_some_and(|word| word == ATTACHED);
+        let is_wanted = |network: &str| {
+            self.wanted.get(&format!("networks.{network}")).is_some_and(|word| word == ATTACHED)
+        };
         let dots = rest.match_indices('.').filter_map(|(at, _)| rest.get(..at).zip(rest.get(at + 1..)));
         dots.filter(|(network, _)| is_wanted(network)).last()
     }
@@ -242,7 +292,9 @@ impl<'a> Seen<'a> {
         let mode = self.inspection.pointer("/HostConfig/NetworkMode").and_then(Value::as_str);
         let is_default = |name: &String| matches!(name.as_str(), DEFAULT | "podman");
         match mode {
-            Some("default" | DEFAULT) | None => networks.is_none_or(|networks| networks.keys().any(is_default)),
+            Some("default" | DEFAULT) | None => {
+                networks.is_none_or(|networks| networks.keys().any(is_default))
+            }
             // An engine without rights has no bridge.
             Some(mode) => mode.starts_with("slirp4netns") || mode.starts_with("pasta"),
         }
@@ -261,14 +313,9 @@ fn default_word() -> String {
     format!("networks.{DEFAULT}")
 }
 
-/// What an engine ignores that is too old for it, or whose kernel can't do it. What is not there can't have been taken away afterwards: in an update
-/// 0 is no change.
+/// A limit that the kernel can't keep is not there. It can't have been taken away afterwards: in an update 0 is no change.
 fn is_left_out(name: &str, found: Option<&str>) -> bool {
-    const LIMITS: &[&str] = &[
-        "mem_limit", "mem_reservation", "mem_swappiness", "oom_kill_disable", "pids_limit", "cpus", "cpuset", "cpu_shares",
-        "cpu_period", "cpu_quota", "cpu_rt_period", "cpu_rt_runtime", "blkio_config", "healthcheck.start_interval", "annotations",
-    ];
-    found.is_none() && LIMITS.iter().any(|limit| name == *limit || name.strip_prefix(limit).is_some_and(|rest| rest.starts_with('.')))
+    found.is_none() && name != "restart" && is_updatable(name)
 }
 
 /// Whether each part of `wanted` is one of `found`.

@@ -55,7 +55,8 @@ pub(super) fn environment(run: &Run, environment: &Environment) -> Result<Vec<St
         variables.extend(read(content).map_err(|problem| wrong(format!("{path}, {problem}")))?);
     }
     variables.extend(run.environment.0.iter().map(|(name, value)| (name.clone(), value.clone())));
-    let value = |name: &String, value: Option<String>| value.or_else(|| environment.variables.get(name).cloned());
+    let value =
+        |name: &String, value: Option<String>| value.or_else(|| environment.variables.get(name).cloned());
     // A name that has no value anywhere stays as the image has it.
     let pairs = variables.into_iter().filter_map(|(name, own)| value(&name, own).map(|value| (name, value)));
     Ok(pairs.map(|(name, value)| format!("{name}={value}")).collect())
@@ -79,7 +80,10 @@ fn read(content: &str) -> Result<Vec<(String, Option<String>)>, String> {
         let value = text.map(value).transpose();
         // The line itself is not shown: it may hold a secret.
         let (true, Ok(value)) = (is_name, value) else {
-            return Err(format!("line {}: write NAME=VALUE; a value with quotation marks has two", index + 1));
+            return Err(format!(
+                "line {}: write NAME=VALUE; a value with quotation marks has two",
+                index + 1
+            ));
         };
         variables.push((name.to_owned(), value));
     }
@@ -152,7 +156,10 @@ mod tests {
         }))
         .unwrap();
         let given = Environment {
-            variables: BTreeMap::from([("OURS".to_owned(), "ours".to_owned()), ("HOME".to_owned(), "/".to_owned())]),
+            variables: BTreeMap::from([
+                ("OURS".to_owned(), "ours".to_owned()),
+                ("HOME".to_owned(), "/".to_owned()),
+            ]),
             files: BTreeMap::from([
                 ("/one".to_owned(), Ok("A=1\nB=1\nC=1".to_owned())),
                 ("/two".to_owned(), Ok("B=2".to_owned())),
@@ -165,7 +172,10 @@ mod tests {
             files: BTreeMap::from([("/one".to_owned(), Err("no such file".to_owned()))]),
             ..given.clone()
         };
-        assert_eq!(environment(&run, &unreadable).unwrap_err(), "`env_file`: /one can't be read: no such file");
+        assert_eq!(
+            environment(&run, &unreadable).unwrap_err(),
+            "`env_file`: /one can't be read: no such file"
+        );
         assert!(!format!("{given:?}").contains("ours"), "{given:?}");
     }
 }

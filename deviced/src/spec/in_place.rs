@@ -23,6 +23,11 @@ const UPDATABLE: &[(&str, &str)] = &[
     ("blkio_config.weight", "BlkioWeight"),
 ];
 
+/// Whether a field can be changed in place.
+pub(super) fn is_updatable(field: &str) -> bool {
+    UPDATABLE.iter().any(|(word, _)| *word == field)
+}
+
 /// The part of `HostConfig` that mends all of it, or nothing: when one field has to go that has no value for "none", or can't be changed in place.
 pub fn in_place(drift: &[Drift], spec: &Spec) -> Option<Value> {
     let mut host = Members::default();
@@ -63,11 +68,23 @@ mod tests {
         };
         let policy = json!({"Name": "always"});
         for (fields, host, expected) in [
-            (&["restart"][..], json!({"RestartPolicy": policy, "Init": true}), Some(json!({"RestartPolicy": policy}))),
-            (&["cpus", "cpu_shares"], json!({"NanoCpus": 5, "CpuShares": 7}), Some(json!({"NanoCpus": 5, "CpuShares": 7}))),
+            (
+                &["restart"][..],
+                json!({"RestartPolicy": policy, "Init": true}),
+                Some(json!({"RestartPolicy": policy})),
+            ),
+            (
+                &["cpus", "cpu_shares"],
+                json!({"NanoCpus": 5, "CpuShares": 7}),
+                Some(json!({"NanoCpus": 5, "CpuShares": 7})),
+            ),
             (&["blkio_config.weight"], json!({"BlkioWeight": 500}), Some(json!({"BlkioWeight": 500}))),
             (&["mem_limit"], json!({"Memory": 100}), Some(json!({"Memory": 100, "MemorySwap": 200}))),
-            (&["mem_limit"], json!({"Memory": 100, "MemorySwap": -1}), Some(json!({"Memory": 100, "MemorySwap": -1}))),
+            (
+                &["mem_limit"],
+                json!({"Memory": 100, "MemorySwap": -1}),
+                Some(json!({"Memory": 100, "MemorySwap": -1})),
+            ),
             (&["memswap_limit"], json!({"Memory": 100}), Some(json!({"MemorySwap": 200}))),
             (&["pids_limit"], json!({}), Some(json!({"PidsLimit": -1}))),
             // There is no way back to no limit.

@@ -35,7 +35,11 @@ impl Members {
     }
 
     /// Sets an object that is not empty.
-    pub(super) fn object<T: Into<Value>>(&mut self, name: &str, members: impl IntoIterator<Item = (String, T)>) {
+    pub(super) fn object<T: Into<Value>>(
+        &mut self,
+        name: &str,
+        members: impl IntoIterator<Item = (String, T)>,
+    ) {
         let members: Map<String, Value> =
             members.into_iter().map(|(name, value)| (name, value.into())).collect();
         if !members.is_empty() {

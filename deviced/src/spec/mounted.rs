@@ -27,7 +27,8 @@ impl fmt::Display for Mount {
         f.write_str(if self.source.is_empty() { &self.kind } else { &self.source })?;
         let read_only = self.read_only.then_some("ro");
         let options = self.options.iter().map(String::as_str);
-        let options: Vec<_> = read_only.into_iter().chain(self.propagation.as_deref()).chain(options).collect();
+        let options: Vec<_> =
+            read_only.into_iter().chain(self.propagation.as_deref()).chain(options).collect();
         if options.is_empty() { Ok(()) } else { write!(f, ":{}", options.join(",")) }
     }
 }
@@ -95,7 +96,8 @@ pub(super) fn drift(spec: &Value, inspection: &Value) -> Vec<Drift> {
     for mount in &wanted {
         // What the engine was asked for; not every engine keeps it.
         let echo = asked.iter().find(|echo| echo.kind != "bind" && echo.target == mount.target);
-        let found = items(inspection, "/Mounts").find(|found| path(member(found, "Destination")) == mount.target);
+        let found =
+            items(inspection, "/Mounts").find(|found| path(member(found, "Destination")) == mount.target);
         let agrees = echo.is_none_or(|echo| echo.kind != mount.kind || echo.options == mount.options)
             && match found {
                 Some(found) => mount.is(found),

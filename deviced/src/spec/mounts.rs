@@ -66,7 +66,10 @@ fn mount(volume: &Volume, names: &Names) -> Result<Value, String> {
             if let Some(name) = &volume.source {
                 let name = names.volumes.get(name);
                 let name = name.ok_or_else(|| {
-                    format!("`volumes`: there is no volume `{}`", volume.source.as_deref().unwrap_or_default())
+                    format!(
+                        "`volumes`: there is no volume `{}`",
+                        volume.source.as_deref().unwrap_or_default()
+                    )
                 })?;
                 mount.set("Source", name.as_str());
             }

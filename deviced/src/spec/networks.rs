@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::build::Names;
 use super::members::Members;
@@ -13,7 +13,12 @@ use crate::document::run::network::Attachment;
 pub(super) const DEFAULT: &str = "bridge";
 
 /// `NetworkMode`, and an endpoint for each network. The one with the highest priority is the mode: it is attached first.
-pub(super) fn networks(run: &Run, names: &Names, body: &mut Members, host: &mut Members) -> Result<(), String> {
+pub(super) fn networks(
+    run: &Run,
+    names: &Names,
+    body: &mut Members,
+    host: &mut Members,
+) -> Result<(), String> {
     let mut networks = Vec::new();
     for (name, attachment) in &run.networks.0 {
         let engine = names.networks.get(name).map(String::as_str);
@@ -24,9 +29,14 @@ pub(super) fn networks(run: &Run, names: &Names, body: &mut Members, host: &mut 
     networks.sort_by_key(|(name, attachment)| (Reverse(attachment.priority), *name));
     let main = networks.first().map(|(name, _)| *name);
     host.some("NetworkMode", run.network_mode.as_deref().or(main));
-    let endpoints: Map<String, Value> =
-        networks.iter().map(|(name, attachment)| ((*name).to_owned(), endpoint(name, attachment, &names.id))).collect();
-    if !endpoints.is_empty() {
+    let endpoints: Map<String, Value> = networks
+        .iter()
+        .map(|(name, attachment)| ((*name).to_owned(), endpoint(name, attachment, &names.id)))
+        .collect();
+    // Podman has no network of that name, only the mode.
+    let is_default_alone =
+        endpoints.len() == 1 && endpoints.get(DEFAULT).is_some_and(|own| *own == json!({}));
+    if !endpoints.is_empty() && !is_default_alone {
         let mut config = Members::default();
         config.set("EndpointsConfig", endpoints);
         body.set("NetworkingConfig", config.0);

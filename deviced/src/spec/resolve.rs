@@ -17,7 +17,9 @@ pub fn resolve(spec: &Spec, id_of: impl Fn(&str) -> Option<ContainerId>) -> Resu
     let find = |id: &str, what: &str| {
         id_of(id).ok_or_else(|| format!("container `{id}`, whose {what} it shares, is not there"))
     };
-    for (name, what) in [("NetworkMode", "network"), ("IpcMode", "IPC namespace"), ("PidMode", "process namespace")] {
+    for (name, what) in
+        [("NetworkMode", "network"), ("IpcMode", "IPC namespace"), ("PidMode", "process namespace")]
+    {
         let Some(mode) = host.get_mut(name) else { continue };
         if let Some(id) = mode.as_str().and_then(|mode| mode.strip_prefix(SERVICE)) {
             *mode = format!("container:{}", find(id, what)?).into();

@@ -67,10 +67,7 @@ mod tests {
     #[test]
     fn networks() {
         let network = |value| network_body("front", &serde_json::from_value::<Network>(value).unwrap());
-        assert_eq!(
-            network(json!({})),
-            json!({"Name": "front", "Labels": {"deviced.id": "front"}})
-        );
+        assert_eq!(network(json!({})), json!({"Name": "front", "Labels": {"deviced.id": "front"}}));
         assert_eq!(
             network(json!({
                 "name": "acme_front", "driver": "macvlan", "driver_opts": {"parent": "eth0", "mtu": 1400},
@@ -104,7 +101,9 @@ mod tests {
         let volume = |value| volume_body("data", &serde_json::from_value::<Volume>(value).unwrap());
         assert_eq!(volume(json!({})), json!({"Name": "data", "Labels": {"deviced.id": "data"}}));
         assert_eq!(
-            volume(json!({"name": "acme", "driver": "local", "driver_opts": {"type": "tmpfs"}, "labels": ["a=b"]})),
+            volume(
+                json!({"name": "acme", "driver": "local", "driver_opts": {"type": "tmpfs"}, "labels": ["a=b"]})
+            ),
             json!({
                 "Name": "acme", "Driver": "local", "DriverOpts": {"type": "tmpfs"},
                 "Labels": {"a": "b", "deviced.id": "data"},

@@ -152,7 +152,8 @@ pub(super) fn words(body: &Value) -> Words {
 
 fn text(value: &Value, kind: Kind) -> Option<String> {
     let number = || value.as_i64();
-    let microseconds = |number: i64| Span(std::time::Duration::from_micros(number.unsigned_abs())).to_string();
+    let microseconds =
+        |number: i64| Span(std::time::Duration::from_micros(number.unsigned_abs())).to_string();
     Some(match kind {
         Kind::Text => value.as_str().filter(|text| !text.is_empty())?.to_owned(),
         Kind::Truth => value.as_bool().filter(|truth| *truth)?.to_string(),
@@ -213,7 +214,8 @@ fn set(mut items: Vec<String>) -> Option<String> {
 fn map<'v>(word: &str, value: &'v Value) -> impl Iterator<Item = (String, String)> + use<'v> {
     let word = word.to_owned();
     let members = value.as_object().into_iter().flat_map(Map::iter);
-    members.map(move |(name, value)| (format!("{word}.{name}"), value.as_str().unwrap_or_default().to_owned()))
+    members
+        .map(move |(name, value)| (format!("{word}.{name}"), value.as_str().unwrap_or_default().to_owned()))
 }
 
 /// The members that are not empty, with colons between.
@@ -283,7 +285,8 @@ fn ports(body: &Value, words: &mut Words) {
     words.extend(set(ports).map(|ports| ("ports".to_owned(), ports)));
     let published = body.pointer("/HostConfig/PortBindings");
     let is_published = |target: &String| published.is_some_and(|published| published.get(target).is_some());
-    let exposed = members(body, "/ExposedPorts").map(|(target, _)| target).filter(|target| !is_published(target));
+    let exposed =
+        members(body, "/ExposedPorts").map(|(target, _)| target).filter(|target| !is_published(target));
     words.extend(set(exposed.cloned().collect()).map(|ports| ("expose".to_owned(), ports)));
 }
 
@@ -294,7 +297,8 @@ fn network(body: &Value, words: &mut Words) {
         words.insert("network_mode".to_owned(), mode.to_owned());
         return;
     }
-    let endpoints = body.pointer("/NetworkingConfig/EndpointsConfig").filter(|endpoints| !endpoints.is_null());
+    let endpoints =
+        body.pointer("/NetworkingConfig/EndpointsConfig").filter(|endpoints| !endpoints.is_null());
     if endpoints.is_none() {
         let name = if matches!(mode, "" | "default") { DEFAULT } else { mode };
         words.insert(format!("networks.{name}"), ATTACHED.to_owned());
@@ -302,7 +306,8 @@ fn network(body: &Value, words: &mut Words) {
     for (name, endpoint) in endpoints.and_then(Value::as_object).into_iter().flat_map(Map::iter) {
         let word = format!("networks.{name}");
         let mut say = |member: &str, text: String| words.insert(format!("{word}.{member}"), text);
-        let aliases: Vec<_> = endpoint.get("Aliases").map(strings).into_iter().flatten().map(str::to_owned).collect();
+        let aliases: Vec<_> =
+            endpoint.get("Aliases").map(strings).into_iter().flatten().map(str::to_owned).collect();
         set(aliases).map(|aliases| say("aliases", aliases));
         let own = endpoint.get("IPAMConfig").unwrap_or(&Value::Null);
         for (member_word, name) in [("ipv4_address", "IPv4Address"), ("ipv6_address", "IPv6Address")] {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use deviced::engine::{ContainerId, Deadlines, Docker, Engine as _, Error, Health, LogLine, LogRequest, Pull, State};
+use deviced::engine::{
+    ContainerId, Deadlines, Docker, Engine as _, Error, Health, LogLine, LogRequest, Pull, State,
+};
 use deviced::spec::{network_body, volume_body};
 use fixtures::engine_proxy::{Act, EngineProxy};
 use fixtures::image::{Image, Layer};
@@ -43,8 +45,15 @@ pub(crate) async fn until_exited(ground: &Ground, id: &ContainerId) -> i64 {
 async fn what_the_engine_is() {
     let Some(ground) = Ground::docker("facts") else { return };
     let facts = ground.engine.facts().await.unwrap();
-    let version = ground.cli(&["version", "--format", "{{.Server.Version}} {{.Server.APIVersion}} {{.Server.Os}} {{.Server.Arch}}"]);
-    assert_eq!(version.trim(), format!("{} {} {} {}", facts.version, facts.api, facts.os, facts.architecture));
+    let version = ground.cli(&[
+        "version",
+        "--format",
+        "{{.Server.Version}} {{.Server.APIVersion}} {{.Server.Os}} {{.Server.Arch}}",
+    ]);
+    assert_eq!(
+        version.trim(),
+        format!("{} {} {} {}", facts.version, facts.api, facts.os, facts.architecture)
+    );
     assert!(facts.name.contains("Docker"), "{facts:?}");
     assert_eq!(facts.root.as_deref(), Some(ground.cli(&["info", "--format", "{{.DockerRootDir}}"]).trim()));
 }
@@ -64,7 +73,10 @@ async fn a_life_from_creation_to_removal() {
         all.into_iter().find(|container| container.id == *id)
     };
     let listed = in_list().await.unwrap();
-    assert_eq!((listed.name.as_str(), listed.state, &listed.image_id), (ground.name("web").as_str(), State::Created, &ground.image));
+    assert_eq!(
+        (listed.name.as_str(), listed.state, &listed.image_id),
+        (ground.name("web").as_str(), State::Created, &ground.image)
+    );
     assert_eq!((listed.labels["own"].as_str(), listed.labels["deviced.id"].as_str()), ("label", "web"));
     assert!(listed.ports.is_empty() && listed.created > 0);
     let made = listed.made().unwrap();
@@ -146,12 +158,20 @@ async fn networks_and_volumes() {
     });
     let id = ground.create("web", &ground.spec(run)).await.id;
     let seen = ground.seen(&id);
-    let aliases = |network: &str| seen["NetworkSettings"]["Networks"][ground.name(network)]["Aliases"].to_string();
-    assert!(aliases("front").contains("\"www\"") && aliases("front").contains("\"web\""), "{}", aliases("front"));
+    let aliases =
+        |network: &str| seen["NetworkSettings"]["Networks"][ground.name(network)]["Aliases"].to_string();
+    assert!(
+        aliases("front").contains("\"www\"") && aliases("front").contains("\"web\""),
+        "{}",
+        aliases("front")
+    );
     assert!(aliases("back").contains("\"web\""), "{}", aliases("back"));
     engine.start(&id).await.unwrap();
     let listed = engine.containers().await.unwrap().into_iter().find(|container| container.id == id).unwrap();
-    assert!(listed.networks.len() == 2 && listed.networks.values().all(|address| address.0.is_some()), "{listed:?}");
+    assert!(
+        listed.networks.len() == 2 && listed.networks.values().all(|address| address.0.is_some()),
+        "{listed:?}"
+    );
     assert_eq!(listed.network_mode, ground.name("front"));
 
     let back = ground.name("back");
@@ -163,7 +183,10 @@ async fn networks_and_volumes() {
     assert_eq!(ground.seen(&id)["NetworkSettings"]["Networks"].as_object().unwrap().len(), 2);
     let busy = engine.remove_network(&back).await.unwrap_err();
     assert!(matches!(busy, Error::Refused { .. } | Error::Conflict { .. }), "{busy:?}");
-    assert!(matches!(engine.connect(&id, &ground.name("none"), &json!({})).await.unwrap_err(), Error::Missing { .. }));
+    assert!(matches!(
+        engine.connect(&id, &ground.name("none"), &json!({})).await.unwrap_err(),
+        Error::Missing { .. }
+    ));
 
     engine.stop(&id, Some(Duration::ZERO)).await.unwrap();
     engine.remove(&id).await.unwrap();
@@ -183,7 +206,10 @@ async fn a_container_that_can_t_be_attached_to_all_its_networks_is_not_left_behi
     for networks in [json!({"front": {"priority": 1}, "gone": null}), json!({"gone": null})] {
         let spec = ground.spec(json!({"command": "true", "networks": networks}));
         let error = ground.engine.create(&ground.new_container("web", &spec)).await.unwrap_err();
-        assert!(matches!(&error, Error::Missing { message, .. } if message.contains(&ground.name("gone"))), "{error:?}");
+        assert!(
+            matches!(&error, Error::Missing { message, .. } if message.contains(&ground.name("gone"))),
+            "{error:?}"
+        );
         absent();
     }
     // It goes away after it has been looked for.
@@ -205,9 +231,14 @@ async fn what_docker_refuses_is_refused_before_anything_is_there() {
     new.spec = ground.spec(json!({"command": "true"}));
     new.image = missing;
     assert!(matches!(ground.engine.create(&new).await.unwrap_err(), Error::Missing { .. }));
-    let spec = ground.spec(json!({"command": "true", "volumes": [{"type": "bind", "source": "/no/such/place", "target": "/d"}]}));
+    let spec = ground.spec(
+        json!({"command": "true", "volumes": [{"type": "bind", "source": "/no/such/place", "target": "/d"}]}),
+    );
     let error = ground.engine.create(&ground.new_container("web", &spec)).await.unwrap_err();
-    assert!(matches!(&error, Error::Refused { message, .. } if message.contains("/no/such/place")), "{error:?}");
+    assert!(
+        matches!(&error, Error::Refused { message, .. } if message.contains("/no/such/place")),
+        "{error:?}"
+    );
     let spec = ground.spec(json!({"command": "/no/such/program"}));
     let id = ground.create("web", &spec).await.id;
     let error = ground.engine.start(&id).await.unwrap_err();
@@ -230,7 +261,12 @@ async fn commands_in_containers() {
     let long = exec("seq 1 100000", LONG).await.unwrap();
     assert!(long.code == 0 && long.output.len() <= 8 << 10 && long.output.ends_with("99999\n100000\n"));
     let missing = ground.engine.exec(&id, &["/no/such/program".to_owned()], LONG).await;
-    assert!(missing.as_ref().is_ok_and(|done| [126, 127].contains(&done.code) && done.output.contains("/no/such/program")), "{missing:?}");
+    assert!(
+        missing
+            .as_ref()
+            .is_ok_and(|done| [126, 127].contains(&done.code) && done.output.contains("/no/such/program")),
+        "{missing:?}"
+    );
     let late = exec("sleep 30", Duration::from_millis(300)).await.unwrap_err();
     assert!(matches!(&late, Error::Failed { message, .. } if message.contains("0.3 s")), "{late:?}");
     ground.engine.stop(&id, Some(Duration::ZERO)).await.unwrap();
@@ -240,7 +276,8 @@ async fn commands_in_containers() {
 #[tokio::test]
 async fn output_is_read_as_it_was_written() {
     let Some(ground) = Ground::docker("logs") else { return };
-    let script = "echo out; echo err >&2; printf '\\377\\000\\001\\n'; printf '%050000d\\n' 7; echo; printf last";
+    let script =
+        "echo out; echo err >&2; printf '\\377\\000\\001\\n'; printf '%050000d\\n' 7; echo; printf last";
     for tty in [false, true] {
         let name = if tty { "tty" } else { "plain" };
         let spec = ground.spec(json!({"command": ["sh", "-c", script], "tty": tty, "restart": "no"}));
@@ -248,10 +285,14 @@ async fn output_is_read_as_it_was_written() {
         ground.engine.start(&id).await.unwrap();
         until_exited(&ground, &id).await;
         let mut found = lines(&ground, &id, &LogRequest::default()).await;
-        assert!(found.iter().all(|line| line.at.starts_with("20") && line.at.ends_with('Z')), "{tty}: {found:?}");
+        assert!(
+            found.iter().all(|line| line.at.starts_with("20") && line.at.ends_with('Z')),
+            "{tty}: {found:?}"
+        );
         // Streams are read apart, a terminal has only one.
         if !tty {
-            let errors: Vec<_> = found.iter().filter(|line| line.error).map(|line| line.text.clone()).collect();
+            let errors: Vec<_> =
+                found.iter().filter(|line| line.error).map(|line| line.text.clone()).collect();
             assert_eq!(errors, ["err"]);
             found.retain(|line| !line.error);
         } else {
@@ -260,7 +301,12 @@ async fn output_is_read_as_it_was_written() {
         let texts: Vec<_> = found.iter().map(|line| line.text.as_str()).collect();
         assert_eq!(texts[0], "out", "{tty}");
         assert_eq!(texts[1], "\u{fffd}\u{0}\u{1}", "{tty}");
-        assert!(texts[2].len() == 16 << 10 && texts[2].bytes().all(|byte| byte == b'0'), "{tty}: {} {}", texts[2].len(), texts.len());
+        assert!(
+            texts[2].len() == 16 << 10 && texts[2].bytes().all(|byte| byte == b'0'),
+            "{tty}: {} {}",
+            texts[2].len(),
+            texts.len()
+        );
         assert_eq!(&texts[texts.len() - 2..], ["", "last"], "{tty}");
 
         let tail = lines(&ground, &id, &LogRequest { tail: Some(1), ..LogRequest::default() }).await;
@@ -332,7 +378,8 @@ async fn images_are_pulled_by_digest_named_and_removed() {
     // Content of its own, so that nothing of it is there.
     let digest = published(&registry, &ground.prefix);
     let repository = registry.reference(&ground.prefix, "").trim_end_matches(':').to_owned();
-    let pull = Pull { repository: repository.clone(), digest: digest.clone(), platform: None, credentials: None };
+    let pull =
+        Pull { repository: repository.clone(), digest: digest.clone(), platform: None, credentials: None };
     let mut seen = Vec::new();
     let id = ground.engine.pull(&pull, &mut |progress| seen.push(progress)).await.unwrap();
     let last = seen.last().unwrap();
@@ -354,7 +401,10 @@ async fn images_are_pulled_by_digest_named_and_removed() {
 
     let missing = Pull { digest: format!("sha256:{:064}", 9), ..pull };
     let error = ground.engine.pull(&missing, &mut |_| {}).await.unwrap_err();
-    assert!(matches!(error, Error::Missing { .. } | Error::Failed { .. }) && !error.is_about_engine(), "{error:?}");
+    assert!(
+        matches!(error, Error::Missing { .. } | Error::Failed { .. }) && !error.is_about_engine(),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -368,7 +418,8 @@ async fn an_error_after_the_engine_s_own_lines_fails_the_pull() {
     let error = "{\"errorDetail\":{\"message\":\"failed to register layer: no space left on device\"},\"error\":\"x\"}\r\n";
     proxy.nth(1, "POST", "/images/create", Act::Append(error.to_owned()));
     proxy.nth(2, "POST", "/images/create", Act::CutAfter(100));
-    let pull = Pull { repository: repository.clone(), digest: digest.clone(), platform: None, credentials: None };
+    let pull =
+        Pull { repository: repository.clone(), digest: digest.clone(), platform: None, credentials: None };
     assert!(matches!(engine.pull(&pull, &mut |_| {}).await.unwrap_err(), Error::Full { .. }));
     assert!(matches!(engine.pull(&pull, &mut |_| {}).await.unwrap_err(), Error::Away { .. }));
     engine.pull(&pull, &mut |_| {}).await.unwrap();

@@ -26,7 +26,12 @@ fn id() -> ContainerId {
 }
 
 fn pull() -> Pull {
-    Pull { repository: "registry.example/acme/web".to_owned(), digest: format!("sha256:{:064}", 1), platform: None, credentials: None }
+    Pull {
+        repository: "registry.example/acme/web".to_owned(),
+        digest: format!("sha256:{:064}", 1),
+        platform: None,
+        credentials: None,
+    }
 }
 
 #[tokio::test]
@@ -116,8 +121,12 @@ async fn each_status_has_its_meaning_and_the_engine_s_words() {
         (404, "No such container: x", |error| matches!(error, Error::Missing { .. })),
         (409, "the name is in use", |error| matches!(error, Error::Conflict { .. })),
         (400, "invalid", |error| matches!(error, Error::Refused { .. })),
-        (500, "driver failed programming external connectivity", |error| matches!(error, Error::Failed { .. })),
-        (500, "write /var/lib/docker/x: no space left on device", |error| matches!(error, Error::Full { .. })),
+        (500, "driver failed programming external connectivity", |error| {
+            matches!(error, Error::Failed { .. })
+        }),
+        (500, "write /var/lib/docker/x: no space left on device", |error| {
+            matches!(error, Error::Full { .. })
+        }),
     ];
     for (status, message, is_right) in table {
         engine.clear();
@@ -201,7 +210,11 @@ async fn a_pull_may_take_long_and_may_not_be_silent_long() {
 async fn passwords_go_to_the_engine_and_nowhere_else() {
     let (engine, docker) = alone();
     engine.on("POST", "/images/create", Act::status(500, "unauthorized"));
-    let pull = Pull { credentials: Some(("me".to_owned(), "hunter2".to_owned())), platform: Some("linux/arm64".to_owned()), ..pull() };
+    let pull = Pull {
+        credentials: Some(("me".to_owned(), "hunter2".to_owned())),
+        platform: Some("linux/arm64".to_owned()),
+        ..pull()
+    };
     let error = docker.pull(&pull, &mut |_| {}).await.unwrap_err();
     let shown = format!("{error} {error:?} {pull:?} {docker:?}");
     assert!(!shown.contains("hunter2") && shown.contains("me"), "{shown}");
@@ -215,9 +228,17 @@ async fn a_container_that_can_t_be_attached_is_removed_again() {
     let (engine, docker) = alone();
     let networks = ["front", "back"].map(|name| json!({"Name": name, "Id": format!("id of {name}")}));
     engine.on("GET", "/networks", Act::json(json!(networks)));
-    engine.on("POST", "/containers/create", Act::Answer { status: 201, body: r#"{"Id":"4711","Warnings":["so so"]}"#.to_owned() });
+    engine.on(
+        "POST",
+        "/containers/create",
+        Act::Answer { status: 201, body: r#"{"Id":"4711","Warnings":["so so"]}"#.to_owned() },
+    );
     engine.on("POST", "/networks/back/connect", Act::status(500, "no address is left"));
-    engine.on("GET", "/containers/4711/json", Act::json(json!({"NetworkSettings": {"Networks": {"front": {}}}})));
+    engine.on(
+        "GET",
+        "/containers/4711/json",
+        Act::json(json!({"NetworkSettings": {"Networks": {"front": {}}}})),
+    );
     engine.on("DELETE", "/containers/4711", Act::Answer { status: 204, body: String::new() });
     let new = deviced::engine::NewContainer {
         name: "web".to_owned(),

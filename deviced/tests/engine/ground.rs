@@ -25,7 +25,10 @@ pub(crate) fn docker_socket() -> Option<PathBuf> {
         return Some(socket);
     }
     let may_skip = std::env::var("DEVICED_TEST_SKIP_DOCKER").is_ok_and(|value| value == "1");
-    assert!(may_skip, "these tests need a Docker daemon at {DOCKER}; start one, or set DEVICED_TEST_SKIP_DOCKER=1");
+    assert!(
+        may_skip,
+        "these tests need a Docker daemon at {DOCKER}; start one, or set DEVICED_TEST_SKIP_DOCKER=1"
+    );
     eprintln!("skipped: there is no Docker daemon at {DOCKER}");
     None
 }
@@ -63,7 +66,8 @@ impl Ground {
 
     /// An image with a static shell, and changes to its config as a Dockerfile has them.
     pub(crate) fn import(&self, name: &str, changes: &[&str]) -> ImageId {
-        let busybox = std::fs::read("/bin/busybox").expect("a static busybox: apt-get install busybox-static");
+        let busybox =
+            std::fs::read("/bin/busybox").expect("a static busybox: apt-get install busybox-static");
         let layer = ["sh", "sleep", "true", "echo", "cat", "wget", "nc", "printf", "seq", "env"]
             .into_iter()
             .fold(Layer::new().file("bin/busybox", 0o755, &busybox).dir("tmp", 0o1777), |layer, program| {
@@ -72,7 +76,8 @@ impl Ground {
         let changes = changes.iter().flat_map(|change| ["--change", change]);
         let arguments: Vec<_> = ["import"].into_iter().chain(changes).chain(["-", name]).collect();
         let id = self.run_with(&arguments, &layer.into_tar());
-        let id = id.trim();
+        // Podman says it twice.
+        let id = id.split_whitespace().last().expect("an id");
         ImageId(if id.contains(':') { id.to_owned() } else { format!("sha256:{id}") })
     }
 
@@ -82,7 +87,8 @@ impl Ground {
     }
 
     fn run_with(&self, arguments: &[&str], input: &[u8]) -> String {
-        run(&self.socket, arguments, input).unwrap_or_else(|problem| panic!("docker {arguments:?}: {problem}"))
+        run(&self.socket, arguments, input)
+            .unwrap_or_else(|problem| panic!("docker {arguments:?}: {problem}"))
     }
 
     /// What the engine's own client says about a container.
@@ -105,16 +111,26 @@ impl Ground {
 
     /// Creates a container, with labels as deviced sets them.
     pub(crate) async fn create(&self, name: &str, spec: &Spec) -> Created {
-        self.engine.create(&self.new_container(name, spec)).await.unwrap_or_else(|problem| panic!("{name}: {problem}"))
+        self.engine
+            .create(&self.new_container(name, spec))
+            .await
+            .unwrap_or_else(|problem| panic!("{name}: {problem}"))
     }
 
     pub(crate) fn new_container(&self, name: &str, spec: &Spec) -> NewContainer {
-        let labels = [(labels::ID, "web".to_owned()), (labels::SPEC, spec.hash().0), ("deviced.test", self.prefix.clone())];
+        let labels = [
+            (labels::ID, "web".to_owned()),
+            (labels::SPEC, spec.hash().0),
+            ("deviced.test", self.prefix.clone()),
+        ];
         NewContainer {
             name: self.name(name),
             image: self.image.clone(),
             spec: spec.clone(),
-            labels: labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<BTreeMap<_, _>>(),
+            labels: labels
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect::<BTreeMap<_, _>>(),
         }
     }
 
@@ -152,7 +168,9 @@ impl Drop for Ground {
         remove("volume", lines(&["volume", "ls", "--format", "{{.Name}}"]));
         let images = lines(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]);
         // Podman calls an image without a registry so.
-        let own = images.lines().map(|name| name.trim_start_matches("localhost/").trim_start_matches("docker.io/library/"));
+        let own = images
+            .lines()
+            .map(|name| name.trim_start_matches("localhost/").trim_start_matches("docker.io/library/"));
         remove("image", own.collect::<Vec<_>>().join("\n"));
     }
 }

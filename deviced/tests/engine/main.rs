@@ -10,3 +10,4 @@ mod docker;
 
 mod drift;
 
+mod podman;

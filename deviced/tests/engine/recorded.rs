@@ -62,7 +62,8 @@ fn entry(minor: u32) -> Value {
     }
     if minor >= 48 {
         entry["NetworkSettings"]["Networks"]["front"]["GwPriority"] = json!(0);
-        entry["ImageManifestDescriptor"] = json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": DIGEST, "size": 424});
+        entry["ImageManifestDescriptor"] =
+            json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": DIGEST, "size": 424});
     }
     if minor >= 52 {
         entry["Status"] = json!("Up 2 minutes");
@@ -81,7 +82,8 @@ fn image(minor: u32) -> Value {
         image["VirtualSize"] = json!(7_654_321);
     }
     if minor >= 48 {
-        image["Descriptor"] = json!({"mediaType": "application/vnd.oci.image.index.v1+json", "digest": DIGEST, "size": 856});
+        image["Descriptor"] =
+            json!({"mediaType": "application/vnd.oci.image.index.v1+json", "digest": DIGEST, "size": 856});
     }
     if minor >= 52 {
         let members = image.as_object_mut().unwrap();
@@ -160,9 +162,15 @@ fn spec() -> Spec {
 }
 
 fn check(container: &Container) {
-    assert_eq!((container.name.as_str(), container.state, container.health), ("web", State::Running, Some(Health::Healthy)));
+    assert_eq!(
+        (container.name.as_str(), container.state, container.health),
+        ("web", State::Running, Some(Health::Healthy))
+    );
     assert_eq!(container.labels["deviced.id"], "web");
-    assert_eq!((container.ports.len(), container.ports[0].published, container.ports[0].address), (1, 8080, None));
+    assert_eq!(
+        (container.ports.len(), container.ports[0].published, container.ports[0].address),
+        (1, 8080, None)
+    );
     assert_eq!(container.networks["front"].0.unwrap().to_string(), "172.28.0.2");
 }
 
@@ -181,16 +189,28 @@ async fn engines_24_to_29_read_the_same() {
         let docker = docker(&engine);
 
         let facts = docker.facts().await.unwrap();
-        assert_eq!((facts.api.as_str(), facts.root.as_deref()), (*newest, Some("/var/lib/docker")), "{server}");
+        assert_eq!(
+            (facts.api.as_str(), facts.root.as_deref()),
+            (*newest, Some("/var/lib/docker")),
+            "{server}"
+        );
         let containers = docker.containers().await.unwrap();
         assert_eq!(containers.len(), 1, "{server}");
         check(&containers[0]);
         let images = docker.images().await.unwrap();
-        assert_eq!((images[0].tags.len(), images[0].digests.len(), images[0].size), (1, 1, 7_654_321), "{server}");
+        assert_eq!(
+            (images[0].tags.len(), images[0].digests.len(), images[0].size),
+            (1, 1, 7_654_321),
+            "{server}"
+        );
         assert_eq!(docker.networks().await.unwrap()[0].name, "front", "{server}");
         assert!(docker.volumes().await.unwrap().is_empty(), "{server}");
         let inspected = docker.inspect(&ContainerId("8dfafdbc3a40".to_owned())).await.unwrap();
-        assert_eq!((inspected.state, inspected.health, inspected.restarts), (State::Running, Some(Health::Healthy), 1), "{server}");
+        assert_eq!(
+            (inspected.state, inspected.health, inspected.restarts),
+            (State::Running, Some(Health::Healthy), 1),
+            "{server}"
+        );
         assert_eq!(drift(&spec(), &inspected.body, None), [], "{server}");
 
         let spoken: Vec<_> = engine.requests().into_iter().filter_map(|seen| seen.api).collect();
@@ -204,8 +224,16 @@ async fn all_networks_are_given_at_once_to_those_that_take_them() {
     for (oldest, newest, server) in ENGINES {
         let engine = EngineProxy::alone();
         engine.speak(oldest, newest, server);
-        engine.on("GET", "/networks", Act::json(json!([{"Name": "front", "Id": "9f"}, {"Name": "back", "Id": "8e"}])));
-        engine.on("POST", "/containers/create", Act::Answer { status: 201, body: r#"{"Id":"1","Warnings":null}"#.to_owned() });
+        engine.on(
+            "GET",
+            "/networks",
+            Act::json(json!([{"Name": "front", "Id": "9f"}, {"Name": "back", "Id": "8e"}])),
+        );
+        engine.on(
+            "POST",
+            "/containers/create",
+            Act::Answer { status: 201, body: r#"{"Id":"1","Warnings":null}"#.to_owned() },
+        );
         engine.on("POST", "/networks/*/connect", Act::Answer { status: 200, body: String::new() });
         let spec = serde_json::from_value(json!({
             "HostConfig": {"NetworkMode": "front"},
@@ -223,13 +251,18 @@ async fn all_networks_are_given_at_once_to_those_that_take_them() {
             let of = requests.iter().filter(|seen| seen.path == path);
             of.map(|seen| serde_json::from_str(&seen.body).unwrap()).collect()
         };
-        let given = body("/containers/create")[0]["NetworkingConfig"]["EndpointsConfig"].as_object().unwrap().len();
+        let given =
+            body("/containers/create")[0]["NetworkingConfig"]["EndpointsConfig"].as_object().unwrap().len();
         let connected = body("/networks/back/connect");
         if minor(newest) >= 44 {
             assert_eq!((given, connected.len()), (2, 0), "{server}");
         } else {
             assert_eq!(given, 1, "{server}");
-            assert_eq!(connected, [json!({"Container": "1", "EndpointConfig": {"Aliases": ["web"]}})], "{server}");
+            assert_eq!(
+                connected,
+                [json!({"Container": "1", "EndpointConfig": {"Aliases": ["web"]}})],
+                "{server}"
+            );
         }
     }
 }
@@ -274,5 +307,8 @@ async fn an_engine_with_no_common_version_is_told_in_a_sentence() {
     engine.speak("1.60", "1.70", "Docker/40.0.0 (linux)");
     let error = docker(&engine).containers().await.unwrap_err();
     assert!(matches!(error, Error::Answer { .. }) && error.is_about_engine(), "{error:?}");
-    assert!(error.to_string().ends_with("it speaks API 1.60 at least, deviced knows 1.52; update deviced"), "{error}");
+    assert!(
+        error.to_string().ends_with("it speaks API 1.60 at least, deviced knows 1.52; update deviced"),
+        "{error}"
+    );
 }

@@ -127,7 +127,10 @@ fn networks_and_volumes() {
     let entry = json!({"Id": "9", "Name": "front", "Labels": {"deviced.id": "front"}, "Driver": "bridge"});
     let found = networks(&json!([entry, {"Name": "without an id"}]));
     assert_eq!(found.len(), 1);
-    assert_eq!((found[0].name.as_str(), &found[0].body, found[0].labels["deviced.id"].as_str()), ("front", &entry, "front"));
+    assert_eq!(
+        (found[0].name.as_str(), &found[0].body, found[0].labels["deviced.id"].as_str()),
+        ("front", &entry, "front")
+    );
 
     let entry = json!({"Name": "data", "Driver": "local", "Labels": null});
     let found = volumes(&json!({"Volumes": [entry], "Warnings": null}));

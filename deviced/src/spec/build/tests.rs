@@ -15,12 +15,20 @@ pub(crate) fn rows() -> Vec<(&'static str, Value, Value)> {
         ("working_dir", json!("/srv"), json!({"WorkingDir": "/srv"})),
         ("user", json!(1000), json!({"User": "1000"})),
         ("group_add", json!(["video", 44]), host(json!({"GroupAdd": ["video", "44"]}))),
-        ("environment", json!({"A": "1", "OURS": null, "NOBODYS": null}), json!({"Env": ["A=1", "OURS=ours"]})),
+        (
+            "environment",
+            json!({"A": "1", "OURS": null, "NOBODYS": null}),
+            json!({"Env": ["A=1", "OURS=ours"]}),
+        ),
         ("env_file", json!("/etc/app.env"), json!({"Env": ["FROM_FILE=1"]})),
         ("init", json!(true), host(json!({"Init": true}))),
         ("tty", json!(true), json!({"Tty": true})),
         ("stdin_open", json!(true), json!({"OpenStdin": true})),
-        ("restart", json!("on-failure:3"), host(json!({"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 3}}))),
+        (
+            "restart",
+            json!("on-failure:3"),
+            host(json!({"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 3}})),
+        ),
         ("depends_on", json!(["db"]), json!({})),
         (
             "healthcheck",
@@ -44,7 +52,11 @@ pub(crate) fn rows() -> Vec<(&'static str, Value, Value)> {
                 }},
             }),
         ),
-        ("expose", json!([80, "90-91/udp"]), json!({"ExposedPorts": {"80/tcp": {}, "90/udp": {}, "91/udp": {}}})),
+        (
+            "expose",
+            json!([80, "90-91/udp"]),
+            json!({"ExposedPorts": {"80/tcp": {}, "90/udp": {}, "91/udp": {}}}),
+        ),
         (
             "networks",
             json!({"back": null, "front": {
@@ -71,7 +83,11 @@ pub(crate) fn rows() -> Vec<(&'static str, Value, Value)> {
         ("dns", json!("9.9.9.9"), host(json!({"Dns": ["9.9.9.9"]}))),
         ("dns_opt", json!(["ndots:2"]), host(json!({"DnsOptions": ["ndots:2"]}))),
         ("dns_search", json!("example.org"), host(json!({"DnsSearch": ["example.org"]}))),
-        ("extra_hosts", json!({"a": "10.0.0.1", "b": "::1"}), host(json!({"ExtraHosts": ["a:10.0.0.1", "b:::1"]}))),
+        (
+            "extra_hosts",
+            json!({"a": "10.0.0.1", "b": "::1"}),
+            host(json!({"ExtraHosts": ["a:10.0.0.1", "b:::1"]})),
+        ),
         (
             "volumes",
             json!([
@@ -91,8 +107,16 @@ pub(crate) fn rows() -> Vec<(&'static str, Value, Value)> {
                 ],
             })),
         ),
-        ("volumes_from", json!(["db:ro", "vpn"]), host(json!({"VolumesFrom": ["service:db:ro", "service:vpn"]}))),
-        ("tmpfs", json!(["/tmp:size=64m,mode=1777", "/run"]), host(json!({"Tmpfs": {"/tmp": "size=64m,mode=1777", "/run": ""}}))),
+        (
+            "volumes_from",
+            json!(["db:ro", "vpn"]),
+            host(json!({"VolumesFrom": ["service:db:ro", "service:vpn"]})),
+        ),
+        (
+            "tmpfs",
+            json!(["/tmp:size=64m,mode=1777", "/run"]),
+            host(json!({"Tmpfs": {"/tmp": "size=64m,mode=1777", "/run": ""}})),
+        ),
         ("read_only", json!(true), host(json!({"ReadonlyRootfs": true}))),
         ("shm_size", json!("128m"), host(json!({"ShmSize": 128 << 20}))),
         ("storage_opt", json!({"size": "20G"}), host(json!({"StorageOpt": {"size": "20G"}}))),
@@ -112,9 +136,15 @@ pub(crate) fn rows() -> Vec<(&'static str, Value, Value)> {
         (
             "security_opt",
             json!(["no-new-privileges:true", "seccomp=/etc/profile.json", "apparmor=unconfined"]),
-            host(json!({"SecurityOpt": ["no-new-privileges:true", "seccomp={\"defaultAction\":\"SCMP_ACT_ALLOW\"}", "apparmor=unconfined"]})),
+            host(
+                json!({"SecurityOpt": ["no-new-privileges:true", "seccomp={\"defaultAction\":\"SCMP_ACT_ALLOW\"}", "apparmor=unconfined"]}),
+            ),
         ),
-        ("sysctls", json!({"net.core.somaxconn": 1024}), host(json!({"Sysctls": {"net.core.somaxconn": "1024"}}))),
+        (
+            "sysctls",
+            json!({"net.core.somaxconn": 1024}),
+            host(json!({"Sysctls": {"net.core.somaxconn": "1024"}})),
+        ),
         ("ipc", json!("shareable"), host(json!({"IpcMode": "shareable"}))),
         ("pid", json!("host"), host(json!({"PidMode": "host"}))),
         ("uts", json!("host"), host(json!({"UTSMode": "host"}))),
@@ -138,7 +168,9 @@ pub(crate) fn rows() -> Vec<(&'static str, Value, Value)> {
         (
             "ulimits",
             json!({"nofile": {"soft": 1024, "hard": 2048}, "core": 0}),
-            host(json!({"Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}, {"Name": "nofile", "Soft": 1024, "Hard": 2048}]})),
+            host(
+                json!({"Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}, {"Name": "nofile", "Soft": 1024, "Hard": 2048}]}),
+            ),
         ),
         (
             "blkio_config",
@@ -153,7 +185,11 @@ pub(crate) fn rows() -> Vec<(&'static str, Value, Value)> {
                 "BlkioDeviceWriteBps": [{"Path": "/dev/sda", "Rate": 2 << 20}], "BlkioDeviceWriteIOps": [{"Path": "/dev/sda", "Rate": 20}],
             })),
         ),
-        ("labels", json!({"com.example.a": "b", "c": null}), json!({"Labels": {"com.example.a": "b", "c": ""}})),
+        (
+            "labels",
+            json!({"com.example.a": "b", "c": null}),
+            json!({"Labels": {"com.example.a": "b", "c": ""}}),
+        ),
         ("annotations", json!({"a": "b"}), host(json!({"Annotations": {"a": "b"}}))),
         (
             "logging",
@@ -172,7 +208,9 @@ pub(crate) fn run(value: Value) -> Run {
 fn built(value: Value) -> Result<Spec, String> {
     let names = Names {
         id: "web".to_owned(),
-        networks: [("front", "acme_front"), ("back", "back")].map(|(name, engine)| (name.to_owned(), engine.to_owned())).into(),
+        networks: [("front", "acme_front"), ("back", "back")]
+            .map(|(name, engine)| (name.to_owned(), engine.to_owned()))
+            .into(),
         volumes: [("data".to_owned(), "acme_data".to_owned())].into(),
     };
     let environment = Environment {
@@ -208,7 +246,8 @@ fn nothing() -> Value {
 #[test]
 fn every_field_of_the_schema_has_a_row() {
     let schema = crate::document::schema().as_value();
-    let fields: BTreeSet<_> = schema.pointer("/$defs/Run/properties").unwrap().as_object().unwrap().keys().cloned().collect();
+    let fields: BTreeSet<_> =
+        schema.pointer("/$defs/Run/properties").unwrap().as_object().unwrap().keys().cloned().collect();
     let rows: BTreeSet<_> = rows().into_iter().map(|(field, ..)| field.to_owned()).collect();
     assert_eq!(fields, rows);
 }
@@ -233,7 +272,9 @@ fn a_difference_between_two_specs_has_the_words_of_the_document() {
             assert!(names.is_empty(), "{field}: {names:?}");
         } else {
             // One network comes instead of another.
-            let is_right = |name: &String| name == word || name.starts_with(&format!("{word}.")) || name == "networks.bridge";
+            let is_right = |name: &String| {
+                name == word || name.starts_with(&format!("{word}.")) || name == "networks.bridge"
+            };
             assert!(!names.is_empty() && names.iter().all(is_right), "{field}: {names:?}");
         }
         assert!(difference(&after, &after).is_empty());
@@ -250,9 +291,15 @@ fn other_forms_of_the_same_fields() {
         (json!({"restart": "no"}), host(json!({"RestartPolicy": {"Name": "no"}}))),
         (json!({"restart": "always"}), host(json!({"RestartPolicy": {"Name": "always"}}))),
         (json!({"restart": "on-failure"}), host(json!({"RestartPolicy": {"Name": "on-failure"}}))),
-        (json!({"healthcheck": {"disable": true, "interval": "5s"}}), json!({"Healthcheck": {"Test": ["NONE"]}})),
+        (
+            json!({"healthcheck": {"disable": true, "interval": "5s"}}),
+            json!({"Healthcheck": {"Test": ["NONE"]}}),
+        ),
         (json!({"healthcheck": {"interval": "5s"}}), json!({"Healthcheck": {"Interval": 5 * second}})),
-        (json!({"healthcheck": {"test": ["CMD", "a", "b"]}}), json!({"Healthcheck": {"Test": ["CMD", "a", "b"]}})),
+        (
+            json!({"healthcheck": {"test": ["CMD", "a", "b"]}}),
+            json!({"Healthcheck": {"Test": ["CMD", "a", "b"]}}),
+        ),
         (json!({"healthcheck": {"test": "NONE"}}), json!({"Healthcheck": {"Test": ["NONE"]}})),
         (
             json!({"ports": ["9090-9095:80", "[::1]:81:81"]}),
@@ -260,9 +307,13 @@ fn other_forms_of_the_same_fields() {
                 "80/tcp": [{"HostIp": "", "HostPort": "9090-9095"}], "81/tcp": [{"HostIp": "::1", "HostPort": "81"}],
             }}}),
         ),
+        (json!({"networks": ["default"]}), host(json!({"NetworkMode": "bridge"}))),
         (
-            json!({"networks": ["default"]}),
-            json!({"HostConfig": {"NetworkMode": "bridge"}, "NetworkingConfig": {"EndpointsConfig": {"bridge": {}}}}),
+            json!({"networks": ["default", "back"]}),
+            json!({
+                "HostConfig": {"NetworkMode": "back"},
+                "NetworkingConfig": {"EndpointsConfig": {"back": {"Aliases": ["web"]}, "bridge": {}}},
+            }),
         ),
         (json!({"network_mode": "host"}), host(json!({"NetworkMode": "host"}))),
         (
@@ -274,7 +325,10 @@ fn other_forms_of_the_same_fields() {
         (json!({"memswap_limit": "1g"}), host(json!({"MemorySwap": 1 << 30}))),
         (json!({"logging": {}}), json!({})),
         (json!({"blkio_config": {}}), json!({})),
-        (json!({"security_opt": ["seccomp=unconfined"]}), host(json!({"SecurityOpt": ["seccomp=unconfined"]}))),
+        (
+            json!({"security_opt": ["seccomp=unconfined"]}),
+            host(json!({"SecurityOpt": ["seccomp=unconfined"]})),
+        ),
     ] {
         let spec = built(run.clone()).unwrap_or_else(|problem| panic!("{run}: {problem}"));
         assert_eq!(Value::Object(spec.0), with(nothing(), expected), "{run}");

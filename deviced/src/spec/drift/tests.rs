@@ -29,16 +29,34 @@ fn the_engine_s_own_ways_of_writing_are_no_drift() {
     for (wanted, found) in [
         (json!({"CapAdd": ["NET_ADMIN"]}), json!({"CapAdd": ["CAP_NET_ADMIN"]})),
         (json!({"CapDrop": ["chown", "MKNOD"]}), json!({"CapDrop": ["MKNOD", "CAP_CHOWN"]})),
-        (json!({"RestartPolicy": {"Name": "no"}}), json!({"RestartPolicy": {"Name": "", "MaximumRetryCount": 0}})),
-        (json!({"SecurityOpt": ["no-new-privileges:true"]}), json!({"SecurityOpt": ["no-new-privileges", "label=disable"]})),
+        (
+            json!({"RestartPolicy": {"Name": "no"}}),
+            json!({"RestartPolicy": {"Name": "", "MaximumRetryCount": 0}}),
+        ),
+        (
+            json!({"SecurityOpt": ["no-new-privileges:true"]}),
+            json!({"SecurityOpt": ["no-new-privileges", "label=disable"]}),
+        ),
         (json!({"Privileged": true}), json!({"Privileged": true, "SecurityOpt": ["label=disable"]})),
         (json!({"Memory": 64}), json!({"Memory": 64, "MemorySwap": 128})),
         (json!({"Memory": 64}), json!({"Memory": 64, "MemorySwap": -1})),
-        (json!({}), json!({"MemorySwap": 0, "MemorySwappiness": -1, "PidsLimit": 0, "OomKillDisable": false, "Ulimits": null})),
+        (
+            json!({}),
+            json!({"MemorySwap": 0, "MemorySwappiness": -1, "PidsLimit": 0, "OomKillDisable": false, "Ulimits": null}),
+        ),
         (json!({"NanoCpus": 500}), json!({"NanoCpus": 500, "CpuPeriod": 100_000, "CpuQuota": 50})),
-        (json!({"LogConfig": {"Config": {"max-size": "1m"}}}), json!({"LogConfig": {"Type": "json-file", "Config": {"max-size": "1m", "a": "b"}}})),
-        (json!({}), json!({"LogConfig": {"Type": "journald", "Config": {}}, "ShmSize": 67_108_864, "Runtime": "runc", "IpcMode": "private"})),
-        (json!({"Ulimits": [{"Name": "nofile", "Soft": 1, "Hard": 2}]}), json!({"Ulimits": [{"Name": "RLIMIT_NOFILE", "Soft": 1, "Hard": 2}]})),
+        (
+            json!({"LogConfig": {"Config": {"max-size": "1m"}}}),
+            json!({"LogConfig": {"Type": "json-file", "Config": {"max-size": "1m", "a": "b"}}}),
+        ),
+        (
+            json!({}),
+            json!({"LogConfig": {"Type": "journald", "Config": {}}, "ShmSize": 67_108_864, "Runtime": "runc", "IpcMode": "private"}),
+        ),
+        (
+            json!({"Ulimits": [{"Name": "nofile", "Soft": 1, "Hard": 2}]}),
+            json!({"Ulimits": [{"Name": "RLIMIT_NOFILE", "Soft": 1, "Hard": 2}]}),
+        ),
         (json!({"Tmpfs": {"/t": "size=1m"}}), json!({"Tmpfs": {"/t": "size=1m,rw,nosuid"}})),
         (
             json!({"PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "9000-9010"}, {"HostIp": "", "HostPort": "9005"}]}}),
@@ -66,7 +84,11 @@ fn what_was_changed_is_named() {
         (json!({}), json!({"PidsLimit": 6}), &["pids_limit"]),
         (json!({}), json!({"Privileged": true}), &["privileged"]),
         (json!({}), json!({"CpusetCpus": "0"}), &["cpuset"]),
-        (json!({"RestartPolicy": {"Name": "no"}}), json!({"RestartPolicy": {"Name": "always"}}), &["restart"]),
+        (
+            json!({"RestartPolicy": {"Name": "no"}}),
+            json!({"RestartPolicy": {"Name": "always"}}),
+            &["restart"],
+        ),
         (json!({"SecurityOpt": ["a=b"]}), json!({"SecurityOpt": ["label=disable"]}), &["security_opt"]),
         (
             json!({"PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "80"}]}}),
@@ -98,7 +120,11 @@ fn mounts_are_compared_by_what_is_mounted() {
         (json!({}), volume(&"ab".repeat(32)), &[]),
         (json!({}), volume("data"), &["volumes./b"]),
         (json!({"VolumesFrom": ["service:db"]}), volume("data"), &["volumes_from"]),
-        (json!({"Mounts": [{"Type": "tmpfs", "Target": "/b"}]}), json!([{"Type": "tmpfs", "Destination": "/b", "RW": true}]), &[]),
+        (
+            json!({"Mounts": [{"Type": "tmpfs", "Target": "/b"}]}),
+            json!([{"Type": "tmpfs", "Destination": "/b", "RW": true}]),
+            &[],
+        ),
         (json!({"Mounts": [{"Type": "tmpfs", "Target": "/b"}]}), json!([]), &["volumes./b"]),
     ] {
         let found = json!({"Mounts": mounts});
@@ -121,21 +147,54 @@ fn what_the_image_says_is_no_drift() {
     assert_eq!(fields(wanted.clone(), found.clone(), None), NOTHING);
     assert_eq!(fields(wanted.clone(), found.clone(), Some(image)), NOTHING);
     // What neither of both says has to go.
-    let expected =
-        ["command", "environment.FROM_IMAGE", "expose", "healthcheck.test", "labels.y", "stop_signal", "user", "working_dir"];
+    let expected = [
+        "command",
+        "environment.FROM_IMAGE",
+        "expose",
+        "healthcheck.test",
+        "labels.y",
+        "stop_signal",
+        "user",
+        "working_dir",
+    ];
     assert_eq!(fields(wanted, found, Some(json!({}))), expected);
 }
 
 #[test]
-fn limits_that_the_kernel_can_t_keep_are_drift_only_of_another_spec() {
-    let wanted = host(json!({
-        "Memory": 64, "MemorySwap": 128, "PidsLimit": 5, "CpuShares": 7, "BlkioWeight": 500, "Annotations": {"a": "b"},
-    }));
-    let made_of = |label: &str| json!({"Config": {"Labels": {"deviced.spec": label}}, "HostConfig": {"MemorySwap": -1}});
+fn a_container_of_this_very_spec_differs_only_in_what_can_be_changed() {
+    let wanted = json!({
+        "Env": ["A=1"], "StopSignal": "SIGINT",
+        "HostConfig": {
+            "Memory": 64, "MemorySwap": 128, "PidsLimit": 5, "CpuShares": 7, "BlkioWeight": 500, "Annotations": {"a": "b"}, "CapAdd": ["CHOWN"],
+            "Binds": ["/a:/b"], "RestartPolicy": {"Name": "always"},
+        },
+    });
+    let made_of = |label: &str| {
+        json!({
+            "Config": {"Labels": {"deviced.spec": label}, "Env": ["A=2"]},
+            // What the kernel can't keep is left out.
+            "HostConfig": {"MemorySwap": -1, "PidMode": "private", "CpuShares": 8, "RestartPolicy": {"Name": "no"}},
+            "Networks": {"bridge": {}, "front": {}},
+        })
+    };
     let hash = spec(wanted.clone()).hash().0;
-    assert_eq!(fields(wanted.clone(), made_of(&hash), None), NOTHING);
-    let expected = ["annotations.a", "blkio_config.weight", "cpu_shares", "mem_limit", "memswap_limit", "pids_limit"];
-    assert_eq!(fields(wanted, made_of("another"), None), expected);
+    assert_eq!(fields(wanted.clone(), made_of(&hash), None), ["cpu_shares", "networks.front", "restart"]);
+    let all = [
+        "annotations.a",
+        "blkio_config.weight",
+        "cap_add",
+        "cpu_shares",
+        "environment.A",
+        "mem_limit",
+        "memswap_limit",
+        "networks.front",
+        "pid",
+        "pids_limit",
+        "restart",
+        "stop_signal",
+        "volumes./b",
+    ];
+    assert_eq!(fields(wanted, made_of("another"), None), all);
 }
 
 #[test]
@@ -150,40 +209,63 @@ fn networks_are_named_once() {
         "Aliases": ["web", "4711"], "IPAMConfig": {"IPv4Address": "10.0.0.5"}, "IPAddress": "10.0.0.5", "MacAddress": "02:00:00:00:00:01",
         "DriverOpts": {"o.p": "1"},
     });
-    let of = |networks: Value| fields(wanted.clone(), json!({"Networks": networks, "HostConfig": {"NetworkMode": "a.front"}}), None);
+    let of = |networks: Value| {
+        fields(wanted.clone(), json!({"Networks": networks, "HostConfig": {"NetworkMode": "a.front"}}), None)
+    };
     assert_eq!(of(json!({"a.front": front, "back": {}})), NOTHING);
     assert_eq!(of(json!({"a.front": front})), ["networks.back"]);
     assert_eq!(of(json!({"back": {}})), ["networks.a.front"]);
-    assert_eq!(of(json!({"a.front": front, "back": {}, "b.c": {"Aliases": ["x"], "MacAddress": "02:00:00:00:00:01"}})), ["networks.b.c"]);
+    assert_eq!(
+        of(
+            json!({"a.front": front, "back": {}, "b.c": {"Aliases": ["x"], "MacAddress": "02:00:00:00:00:01"}})
+        ),
+        ["networks.b.c"]
+    );
     // By hand, without anything.
     let bare = json!({"IPAddress": "10.0.0.9"});
-    let expected = ["networks.a.front.aliases", "networks.a.front.driver_opts.o.p", "networks.a.front.ipv4_address"];
+    let expected =
+        ["networks.a.front.aliases", "networks.a.front.driver_opts.o.p", "networks.a.front.ipv4_address"];
     assert_eq!(of(json!({"a.front": bare, "back": {}})), expected);
     // Engine 25 and later list all names apart; one that does not run has no address yet.
-    let new = json!({"Aliases": null, "DNSNames": ["web", "4711"], "IPAddress": "", "DriverOpts": {"o.p": "1"}});
+    let new =
+        json!({"Aliases": null, "DNSNames": ["web", "4711"], "IPAddress": "", "DriverOpts": {"o.p": "1"}});
     assert_eq!(of(json!({"a.front": new, "back": {}})), NOTHING);
 }
 
 #[test]
 fn the_default_network_has_many_names() {
-    let of = |mode: &str, networks: Value| fields(json!({}), json!({"Networks": networks, "HostConfig": {"NetworkMode": mode}}), None);
+    let of = |mode: &str, networks: Value| {
+        fields(json!({}), json!({"Networks": networks, "HostConfig": {"NetworkMode": mode}}), None)
+    };
     assert_eq!(of("default", json!({"bridge": {"IPAddress": "172.17.0.2"}})), NOTHING);
     assert_eq!(of("bridge", json!({"podman": {}})), NOTHING);
     assert_eq!(of("slirp4netns", json!({})), NOTHING);
     assert_eq!(of("default", json!({})), ["networks.bridge"]);
     assert_eq!(of("default", json!({"bridge": {}, "front": {}})), ["networks.front"]);
     let host_mode = host(json!({"NetworkMode": "host"}));
-    assert_eq!(fields(host_mode.clone(), json!({"HostConfig": {"NetworkMode": "host"}, "Networks": {"host": {}}}), None), NOTHING);
+    assert_eq!(
+        fields(
+            host_mode.clone(),
+            json!({"HostConfig": {"NetworkMode": "host"}, "Networks": {"host": {}}}),
+            None
+        ),
+        NOTHING
+    );
     assert_eq!(fields(host_mode, json!({"HostConfig": {"NetworkMode": "default"}}), None), ["network_mode"]);
 }
 
 #[test]
 fn secrets_are_not_shown() {
-    let value = |secret: &str| spec(json!({
-        "Env": [format!("A={secret}")], "HostConfig": {"LogConfig": {"Type": "splunk", "Config": {"splunk-token": secret}}},
-    }));
+    let value = |secret: &str| {
+        spec(json!({
+            "Env": [format!("A={secret}")], "HostConfig": {"LogConfig": {"Type": "splunk", "Config": {"splunk-token": secret}}},
+        }))
+    };
     let found = difference(&value("hunter2"), &value("hunter3"));
-    assert_eq!(found.iter().map(|drift| drift.field.as_str()).collect::<Vec<_>>(), ["environment.A", "logging.options.splunk-token"]);
+    assert_eq!(
+        found.iter().map(|drift| drift.field.as_str()).collect::<Vec<_>>(),
+        ["environment.A", "logging.options.splunk-token"]
+    );
     assert!(!format!("{found:?}").contains("hunter"), "{found:?}");
 }
 
@@ -195,7 +277,9 @@ fn a_difference_that_has_no_word_is_a_difference_all_the_same() {
 
 #[test]
 fn an_inspection_that_is_none_does_not_panic() {
-    for odd in [Value::Null, json!([]), json!({"Config": 3, "HostConfig": "x", "Mounts": {}, "NetworkSettings": []})] {
+    for odd in
+        [Value::Null, json!([]), json!({"Config": 3, "HostConfig": "x", "Mounts": {}, "NetworkSettings": []})]
+    {
         drift(&spec(json!({"Env": ["A"], "HostConfig": {"Binds": ["x"]}})), &odd, Some(&odd));
     }
 }
