@@ -155,6 +155,14 @@ async fn a_mirror_that_lags_behind_brings_no_old_version_back() {
         let texts: Vec<_> = survey.problems.iter().map(|problem| problem.text.as_str()).collect();
         assert!(texts.iter().any(|text| text.contains("said last that it is")), "{texts:?}");
     }
+    // Nor after a restart with nobody there but the mirror.
+    let restarted = Sources::new(
+        &plain(&[&origin, &mirror]),
+        &sources.states(),
+        &RegistrySettings::default(),
+        &[].into(),
+    );
+    assert_eq!(ask(&restarted, &app).await.offers[0].digest, digest(&image(2)));
     // The mirror has caught up: both agree.
     mirror.put("app", "latest", &image(2));
     let survey = ask(&sources, &app).await;
