@@ -33,6 +33,15 @@ pub enum Request {
         /// The answer.
         answer: oneshot::Sender<Result<PlanReport, Refusal>>,
     },
+    /// Say what an action would lead to.
+    Try {
+        /// To which container.
+        container: String,
+        /// What.
+        action: Action,
+        /// The answer.
+        answer: oneshot::Sender<Result<PlanReport, Refusal>>,
+    },
     /// Do something to a container.
     Act {
         /// Which.
@@ -73,6 +82,26 @@ pub enum Action {
     Arguments(Option<Value>),
     /// Lifts the verdicts on a digest.
     Forget(String),
+}
+
+impl Action {
+    /// In a word or two, for the audit.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Remove => "remove",
+            Self::Update => "update",
+            Self::Rollback(_) => "rollback",
+            Self::Release => "release",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Tag(_) => "tag",
+            Self::Arguments(_) => "arguments",
+            Self::Forget(_) => "forget",
+        }
+    }
 }
 
 /// It will be done.
@@ -207,6 +236,14 @@ impl Handle {
     /// [`Refusal::Document`] and [`Refusal::Engine`].
     pub async fn plan(&self, text: Option<String>) -> Result<PlanReport, Refusal> {
         self.ask(|answer| Request::Plan { text, answer }).await
+    }
+
+    /// What an action would lead to: other run options, another tag.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn would(&self, container: String, action: Action) -> Result<PlanReport, Refusal> {
+        self.ask(|answer| Request::Try { container, action, answer }).await
     }
 
     /// Does something to a container.
