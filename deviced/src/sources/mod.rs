@@ -8,6 +8,8 @@ mod candidates;
 
 mod rank;
 
+mod words;
+
 mod question;
 
 mod problems;
@@ -28,6 +30,7 @@ mod route;
 
 mod relay;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -36,9 +39,10 @@ pub use candidates::{Candidate, candidates};
 pub use problems::Problem;
 pub use pulling::Pulling;
 pub use survey::{Sources, Survey};
+pub use words::Said;
 
 /// What is known about a registry.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RegistryState {
     /// Its URL, as in the document.
@@ -64,4 +68,7 @@ pub struct RegistryState {
     pub asked: Option<i64>,
     /// Requests since deviced started.
     pub requests: u64,
+    /// What it said last about tags, by `image:tag` as in the document.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub said: BTreeMap<String, Said>,
 }

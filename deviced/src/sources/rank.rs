@@ -243,6 +243,7 @@ impl Ranks {
             },
             asked: known.asked,
             requests: known.requests,
+            ..RegistryState::default()
         };
         self.known.iter().enumerate().map(state).collect()
     }

@@ -20,12 +20,13 @@ use super::problems::{self, Problem};
 use super::question::{self, Found, Known, Next, Question, Reply, Wanted};
 use super::rank::{Access, Outcome, Ranks};
 use super::relay::Relay;
+use super::words::Words;
 use crate::choose::Offer;
 use crate::document::container::Container;
 use crate::document::registry::Registry;
 
-/// How long it counts what a registry said about a tag, when it can't be asked any more.
-const WORD_STANDS: Duration = Duration::from_secs(24 * 3600);
+/// A registry that takes longer for its smallest answer is not waited for: nobody else would be asked meanwhile.
+const PROBED_WITHIN: Duration = Duration::from_secs(5);
 
 /// What registries have of a container's image.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -41,16 +42,9 @@ pub struct Sources {
     pub(super) clients: Clients,
     pub(super) ranks: Arc<Mutex<Ranks>>,
     pub(super) relay: OnceCell<Arc<Relay>>,
-    /// By image and tag: who said last what it stands for.
-    said: Mutex<BTreeMap<(String, String), Word>>,
-}
-
-/// What a registry said about a tag.
-#[derive(Debug, Clone)]
-struct Word {
-    repository: String,
-    digest: Digest,
-    at: clock::Instant,
+    /// One at a time measures: the others find it done.
+    measuring: tokio::sync::Mutex<()>,
+    words: Mutex<Words>,
 }
 
 impl fmt::Debug for Sources {
@@ -81,13 +75,18 @@ impl Sources {
             ranks: Arc::new(Mutex::new(Ranks::new(urls, remembered, clock::now()))),
             clients: Clients::new(registries, settings, environment),
             relay: OnceCell::new(),
-            said: Mutex::default(),
+            measuring: tokio::sync::Mutex::default(),
+            words: Mutex::new(Words::new(remembered, clock::now())),
         }
     }
 
     /// What is known about the registries, the closest first: what a later process is to remember.
     pub fn states(&self) -> Vec<RegistryState> {
-        self.ranks().states(clock::now())
+        let now = clock::now();
+        let mut states = self.ranks().states(now);
+        let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        states.iter_mut().for_each(|state| state.said = words.of(&state.url, now));
+        states
     }
 
     /// Asks for acceptable versions of a container, with as few requests as can be: one `HEAD` where the best one is a tag that the closest
@@ -146,13 +145,18 @@ impl Sources {
 
     /// Measures the registries of which it is not known how far away they are.
     async fn measure(&self, candidates: &[Candidate]) {
+        let _measuring = self.measuring.lock().await;
         let now = clock::now();
         let due = candidates.iter().filter(|one| self.ranks().is_due(&one.url, now));
         let probes = due.map(|one| async move {
             let Ok(client) = self.clients.get(one.declared) else { return };
-            let outcome = match client.probe(&host(&one.url)).await {
-                Ok(latency) => Outcome::Measured(latency),
-                Err(error) => Outcome::of(&error),
+            let outcome = match tokio::time::timeout(PROBED_WITHIN, client.probe(&host(&one.url))).await {
+                Ok(Ok(latency)) => Outcome::Measured(latency),
+                Ok(Err(error)) => Outcome::of(&error),
+                Err(_) => Outcome::Failed {
+                    problem: format!("no answer to /v2/ within {} s", PROBED_WITHIN.as_secs()),
+                    wish: None,
+                },
             };
             self.note(&one.url, outcome);
         });
@@ -206,14 +210,10 @@ impl Sources {
     }
 
     fn known(&self, image: &str, places: &[Place]) -> Known {
-        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = clock::now();
-        let words = said
-            .iter()
-            .filter(|((of, _), word)| of == image && now.saturating_duration_since(word.at) < WORD_STANDS);
-        let said = words.filter_map(|((_, tag), word)| {
-            let place = places.iter().position(|place| place.candidate.repository == word.repository)?;
-            Some((tag.clone(), (place, word.digest)))
+        let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = words.about(image, clock::now()).filter_map(|(tag, url, digest)| {
+            let place = places.iter().position(|place| place.candidate.url == url)?;
+            Some((tag.to_owned(), (place, digest)))
         });
         let open = places.iter().filter(|place| place.is_open()).count();
         Known { places: places.len(), open, said: said.collect() }
@@ -221,16 +221,12 @@ impl Sources {
 
     /// Remembers whose word about tags counted, where it was heard now.
     fn remember(&self, image: &str, places: &[Place], asked: &BTreeMap<Question, Reply>, found: &[Found]) {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = clock::now();
-        said.retain(|_, word| now.saturating_duration_since(word.at) < WORD_STANDS);
+        let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
         for found in found {
             let question = Question::Tag(found.place, found.version.clone());
             let is_heard = asked.get(&question) == Some(&Reply::Digest(found.digest));
             if let Some(place) = places.get(found.place).filter(|_| is_heard) {
-                let repository = place.candidate.repository.clone();
-                let word = Word { repository, digest: found.digest, at: now };
-                said.insert((image.to_owned(), found.version.clone()), word);
+                words.hear(image, &found.version, &place.candidate.url, found.digest, clock::now());
             }
         }
     }

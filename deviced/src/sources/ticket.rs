@@ -152,7 +152,14 @@ impl Ticket {
     /// When nobody is to be asked any more: what went wrong last.
     pub(super) async fn failed(&self, tries: &mut Tries, place: usize, error: &Error) -> Result<(), String> {
         self.note(place, Outcome::of(error));
-        let decision = if matches!(error, Error::NotFound { .. }) { tries.lacks() } else { tries.failed() };
+        let is_final = matches!(
+            error,
+            Error::NotFound { .. }
+                | Error::Unauthorized { .. }
+                | Error::Forbidden { .. }
+                | Error::Size { .. }
+        );
+        let decision = if is_final { tries.lacks() } else { tries.failed() };
         tracing::warn!(event = "relay_failed", %error, ?decision);
         match decision {
             Decision::Next => Ok(()),

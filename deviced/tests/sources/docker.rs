@@ -69,6 +69,8 @@ async fn docker_pulls_itself_where_it_can() {
     let credentials = json!({"credentials": {"username": "box", "passwordFile": password}});
     let sources = sources(&[declared(&registry.origin(), credentials)]);
     let survey = ask(&sources, &container(&["v1"])).await;
+    // The tag moves before the pull: what was offered is pulled.
+    registry.put("app", "v1", &new_image(1000));
     let pulling = sources.for_pull("app", None, &survey.offers[0], 0).await.unwrap();
     assert_eq!(
         (pulling.from.clone(), pulling.pull.repository.clone()),

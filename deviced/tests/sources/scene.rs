@@ -53,11 +53,7 @@ pub(crate) fn remembered(registries: &[&Registry]) -> Vec<RegistryState> {
         up: true,
         latency: Some(std::time::Duration::from_secs(index as u64 + 1)),
         rank: index + 1,
-        failures: 0,
-        problem: None,
-        pause: None,
-        asked: None,
-        requests: 0,
+        ..RegistryState::default()
     };
     registries.iter().enumerate().map(state).collect()
 }

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use deviced::sources::Sources;
@@ -23,6 +24,21 @@ async fn a_poll_is_one_head_request() {
     assert_eq!(registry.count("GET", Kind::Ping), 1, "how far away it is has been measured once");
     let state = &sources.states()[0];
     assert!(state.up && state.latency.is_some() && state.rank == 1 && state.requests == 4, "{state:?}");
+}
+
+#[tokio::test]
+async fn many_polls_at_once_measure_once() {
+    let registry = Registry::start();
+    registry.put("app", "v1", &image(1));
+    let sources = Arc::new(sources(&plain(&[&registry])));
+    let polls = (0..20).map(|_| {
+        let sources = Arc::clone(&sources);
+        tokio::spawn(async move { ask(&sources, &container(&["v1"])).await.offers.len() })
+    });
+    for poll in polls.collect::<Vec<_>>() {
+        assert_eq!(poll.await.unwrap(), 1);
+    }
+    assert_eq!((registry.count("GET", Kind::Ping), heads(&registry)), (1, 20));
 }
 
 #[tokio::test]
@@ -139,6 +155,14 @@ async fn a_mirror_that_lags_behind_brings_no_old_version_back() {
         let texts: Vec<_> = survey.problems.iter().map(|problem| problem.text.as_str()).collect();
         assert!(texts.iter().any(|text| text.contains("said last that it is")), "{texts:?}");
     }
+    // Nor after a restart with nobody there but the mirror.
+    let restarted = Sources::new(
+        &plain(&[&origin, &mirror]),
+        &sources.states(),
+        &RegistrySettings::default(),
+        &[].into(),
+    );
+    assert_eq!(ask(&restarted, &app).await.offers[0].digest, digest(&image(2)));
     // The mirror has caught up: both agree.
     mirror.put("app", "latest", &image(2));
     let survey = ask(&sources, &app).await;

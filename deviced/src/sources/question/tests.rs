@@ -209,3 +209,57 @@ fn what_is_acceptable_is_in_its_order() {
     assert_eq!(shown(Some("beta"))[0], (None, "beta".to_owned()));
     assert_eq!(shown(Some("beta"))[1..], document);
 }
+
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TAGS: [&str; 6] = ["1.0.0", "1.1.0", "v1.2.0", "2.0.0", "latest", "edge"];
+    const WANTED: [&str; 6] = ["1.1.0", "^1", "latest", ">=1, <3", "edge", "~1.0"];
+
+    type Scene = (Vec<Option<BTreeMap<usize, u8>>>, Vec<usize>, BTreeSet<u8>);
+
+    fn scenes() -> impl Strategy<Value = Scene> {
+        let content = prop::option::weighted(0.8, prop::collection::btree_map(0..TAGS.len(), 0u8..5, 0..5));
+        let wanted = prop::collection::vec(0..WANTED.len(), 1..4);
+        (prop::collection::vec(content, 0..4), wanted, prop::collection::btree_set(0u8..5, 0..4))
+    }
+
+    proptest! {
+        #[test]
+        fn the_result_is_that_of_who_asks_everybody_for_everything((content, versions, rejected) in scenes()) {
+            let content: Vec<Option<Vec<(&str, u8)>>> = content
+                .into_iter()
+                .map(|one| one.map(|one| one.into_iter().map(|(tag, number)| (TAGS[tag], number)).collect()))
+                .collect();
+            let content: Vec<Content<'_>> = content.iter().map(Option::as_deref).collect();
+            let wanted = accept(&versions.iter().map(|index| WANTED[*index]).collect::<Vec<_>>());
+            let rejected: Vec<u8> = rejected.into_iter().collect();
+            let (asked, found, _) = play(&wanted, open(content.len()), &content, &rejected);
+
+            // All that there is, best first, the closest first.
+            let mut all = Vec::new();
+            for (index, one) in wanted.iter().enumerate() {
+                let mut tags: Vec<_> = TAGS.iter().filter_map(|tag| Some((one.what.rank(tag)?, *tag))).collect();
+                tags.sort_by(|one, other| other.cmp(one));
+                for (_, tag) in tags {
+                    for (place, content) in content.iter().enumerate() {
+                        let has = content.and_then(|content| content.iter().find(|(name, _)| *name == tag));
+                        all.extend(has.map(|(_, number)| (index, tag, *number, place)));
+                    }
+                }
+            }
+            let best = all.iter().find(|(_, _, number, _)| !rejected.contains(number));
+            let got = found.iter().find(|one| !rejected.iter().any(|number| digest(*number) == one.digest));
+            prop_assert_eq!(
+                got.map(|one| (one.wanted, one.version.as_str(), one.digest, one.place)),
+                best.map(|(index, tag, number, place)| (*index, *tag, digest(*number), *place))
+            );
+            // The first thing that is asked is enough where it can be.
+            if let (Some(&(0, tag, number, 0)), Acceptable::Tag(_)) = (best, &wanted[0].what) {
+                prop_assert_eq!(asked, [format!("0 {tag}")], "{}", number);
+            }
+        }
+    }
+}
