@@ -64,7 +64,9 @@ pub(super) fn page(name: &str, version: &str) -> String {
 fn script(name: &str, version: &str, nature: Nature) -> String {
     let work = match nature {
         // Process 1 ignores SIGTERM unless it says what is done then.
-        Nature::Serves => "trap 'exit 0' TERM\n/bin/busybox httpd -f -p 127.0.0.1:8080 -h /www &\nwait\n".to_owned(),
+        Nature::Serves => {
+            "trap 'exit 0' TERM\n/bin/busybox httpd -f -p 127.0.0.1:8080 -h /www &\nwait\n".to_owned()
+        }
         Nature::Waits => "trap 'exit 0' TERM\n/bin/busybox sleep 86400 &\nwait\n".to_owned(),
         Nature::Bad => format!("echo '{BAD_LINE}' >&2\nexit {BAD_CODE}\n"),
     };

@@ -72,7 +72,10 @@ fn introduce(screen: &Screen, stage: &Stage) {
     screen.line(&screen.paint("1", "One document, and the device runs it."));
     screen.line("");
     screen.paragraph("  registry", &format!("{}, in this process", stage.registry.origin()));
-    screen.paragraph("  images", "database, web and sensor: a busybox and a script, pushed as the story goes on");
+    screen.paragraph(
+        "  images",
+        "database, web and sensor: a busybox and a script, pushed as the story goes on",
+    );
     screen.paragraph("  data", &stage.directory.path().display().to_string());
     screen.line("");
     screen.text(

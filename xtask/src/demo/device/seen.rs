@@ -7,8 +7,8 @@ use super::images::PAGE;
 use crate::docker::Docker;
 use crate::failure::{Context as _, Failure, Result};
 
-/// The label by which deviced finds what is its own.
-pub(super) const LABEL: &str = "deviced.id";
+/// The label by which a deviced finds what is its own.
+pub(super) const INSTANCE: &str = "deviced.instance";
 
 /// A container of deviced's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,15 +32,17 @@ pub(super) struct Container {
     pub(super) page: String,
 }
 
-/// All of deviced's containers, running or not.
-pub(super) fn look(docker: &Docker) -> Result<Vec<Container>> {
-    let listed = docker.call(["ps", "--all", "--quiet", "--no-trunc", "--filter", &format!("label={LABEL}")]).read()?;
+/// All containers of a deviced, running or not.
+pub(super) fn look(docker: &Docker, instance: &str) -> Result<Vec<Container>> {
+    let filter = format!("label={INSTANCE}={instance}");
+    let listed = docker.call(["ps", "--all", "--quiet", "--no-trunc", "--filter", &filter]).read()?;
     listed.lines().map(|id| container(docker, id)).collect()
 }
 
 fn container(docker: &Docker, id: &str) -> Result<Container> {
     let inspected = inspect(docker, "container", id)?;
-    let text = |pointer: &str| inspected.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text =
+        |pointer: &str| inspected.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let image = inspect(docker, "image", &text("/Image"))?;
     let names = image.get("RepoDigests").and_then(Value::as_array).cloned().unwrap_or_default();
     let running = inspected.pointer("/State/Running") == Some(&Value::Bool(true));
@@ -100,10 +102,12 @@ pub(super) fn differences(seen: &[Container], version: &str, digest: &str) -> Ve
             differences.push(format!("{name} is {}, not {expected}", container.version));
         }
         if name == WEB && container.digest != digest {
-            differences.push(format!("{name} says that it is {}, and the registry has {digest}", container.digest));
+            differences
+                .push(format!("{name} says that it is {}, and the registry has {digest}", container.digest));
         }
         if !container.image.iter().any(|image| image.ends_with(&container.digest)) {
-            differences.push(format!("the image of {name} is {:?}, not {}", container.image, container.digest));
+            differences
+                .push(format!("the image of {name} is {:?}, not {}", container.image, container.digest));
         }
     }
     if let (Ok(web), Ok(sensor)) = (one(seen, WEB), one(seen, SENSOR))
@@ -142,7 +146,9 @@ mod tests {
             ("there is more than one container of shop-web", |shop| shop.push(shop[1].clone())),
             ("shop-database does not run", |shop| shop[0].running = false),
             ("shop-web is 1.1.0, not 1.0.0", |shop| shop[1].version = "1.1.0".into()),
-            ("shop-web says that it is sha256:2, and the registry has sha256:1", |shop| shop[1].digest = "sha256:2".into()),
+            ("shop-web says that it is sha256:2, and the registry has sha256:1", |shop| {
+                shop[1].digest = "sha256:2".into()
+            }),
             ("the image of shop-sensor", |shop| shop[2].image.clear()),
             ("shop-sensor has the network none", |shop| shop[2].network = "none".into()),
         ];
@@ -150,7 +156,10 @@ mod tests {
             let mut shop = shop();
             spoil(&mut shop);
             let differences = differences(&shop, "1.0.0", "sha256:1");
-            assert!(differences.iter().any(|difference| difference.starts_with(told)), "{told}: {differences:?}");
+            assert!(
+                differences.iter().any(|difference| difference.starts_with(told)),
+                "{told}: {differences:?}"
+            );
         }
     }
 }

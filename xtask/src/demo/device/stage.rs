@@ -11,12 +11,12 @@ use fixtures::scratch::Scratch;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::document::{ALL, DATABASE, SENSOR, WEB};
+use super::document::{ALL, WEB};
 use super::images::{Images, Nature};
-use super::seen::{self, Container, LABEL};
+use super::seen::{self, Container, INSTANCE};
+use crate::call::Call;
 use crate::demo::screen::Screen;
 use crate::demo::supervisor::{Log, follow};
-use crate::call::Call;
 use crate::docker::Docker;
 use crate::failure::{Context as _, Failure, Result};
 use crate::interrupt;
@@ -36,6 +36,9 @@ pub(super) struct Stage {
     pub(super) docker: Docker,
     pub(super) registry: Registry,
     images: Images,
+    /// `DEVICED_INSTANCE`: nobody else's containers are this one's.
+    instance: String,
+    /// Of all images of this demo.
     label: String,
     /// Data, document and log. The socket lies in another one: its path has to be short.
     pub(super) directory: Scratch,
@@ -47,23 +50,43 @@ pub(super) struct Stage {
 
 impl Stage {
     /// With a screen, what deviced writes is shown as it comes.
-    pub(super) fn new(binary: PathBuf, docker: Docker, directory: Scratch, shown: Option<Screen>) -> Result<Self> {
-        let listed = docker.call(["ps", "--all", "--quiet", "--filter", &format!("label={LABEL}")]).read()?;
-        if !listed.is_empty() {
-            return Err(Failure::new(
-                "there are containers of a deviced on this Docker daemon already: the demo's would take them for its own. \
-                 Run it where there are none",
-            ));
+    pub(super) fn new(
+        binary: PathBuf,
+        docker: Docker,
+        directory: Scratch,
+        shown: Option<Screen>,
+    ) -> Result<Self> {
+        let names = ALL.map(|id| format!("name=^/{id}$"));
+        let filters = names.iter().flat_map(|name| ["--filter", name]);
+        let taken = docker.call(["ps", "--all", "--format", "{{.Names}}"]).args(filters).read()?;
+        if !taken.is_empty() {
+            let taken = taken.lines().collect::<Vec<_>>().join(", ");
+            return Err(Failure::new(format!(
+                "there are containers of these names already: {taken}; remove them first"
+            )));
         }
-        let (name, value) = ("dockerloader.demo".to_owned(), std::process::id().to_string());
+        let instance = format!("demo-{}", std::process::id());
+        let (name, value) = ("dockerloader.demo".to_owned(), instance.clone());
         let label = format!("{name}={value}");
         let images = Images::new((name, value))?;
         let registry = Registry::start();
         let runtime = Scratch::new("deviced-");
         let log = Log::new(&directory.path().join("log"), shown)?;
         let (manager, commands) = (None, Vec::new());
-        let stage = Self { manager, binary, docker, registry, images, label, directory, runtime, log, commands };
-        for name in [DATABASE, WEB, SENSOR] {
+        let stage = Self {
+            manager,
+            binary,
+            docker,
+            registry,
+            images,
+            instance,
+            label,
+            directory,
+            runtime,
+            log,
+            commands,
+        };
+        for name in ALL {
             let nature = if name == WEB { Nature::Serves } else { Nature::Waits };
             stage.push(name, "1.0.0", nature);
         }
@@ -95,6 +118,7 @@ impl Stage {
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .env("DEVICED_DATA_DIR", self.directory.path().join("data"))
             .env("DEVICED_SOCKET", self.socket())
+            .env("DEVICED_INSTANCE", &self.instance)
             .env("DOCKERLOADER_DATA_DIR", self.directory.path().join("loader"))
             .envs(self.docker.environment())
             .stdin(Stdio::null())
@@ -174,7 +198,7 @@ impl Stage {
         let deadline = Instant::now() + LIMIT;
         loop {
             // What is removed while it is looked at is an error that is over with the next look.
-            let seen = seen::look(&self.docker);
+            let seen = self.look();
             let differences = match &seen {
                 Ok(seen) => seen::differences(seen, version, &digest),
                 Err(failure) => vec![failure.to_string()],
@@ -192,6 +216,11 @@ impl Stage {
         }
     }
 
+    /// deviced's containers, running or not.
+    pub(super) fn look(&self) -> Result<Vec<Container>> {
+        seen::look(&self.docker, &self.instance)
+    }
+
     fn socket(&self) -> PathBuf {
         self.runtime.path().join("socket")
     }
@@ -199,16 +228,8 @@ impl Stage {
     /// Removes what deviced made. Whether nothing is left of it.
     pub(super) fn clear(&mut self) -> Result {
         self.end(Signal::SIGTERM)?;
-        for id in ALL {
-            let filter = format!("label={LABEL}={id}");
-            let list = self.docker.call(["ps", "--all", "--quiet", "--filter", &filter]);
-            let listed = list.even_when_interrupted().read()?;
-            if !listed.is_empty() {
-                let remove = self.docker.call(["rm", "--force", "--volumes"]).args(listed.lines());
-                remove.even_when_interrupted().read()?;
-            }
-        }
-        // Images, and containers whose labels say nothing of deviced, as they have them from their image.
+        self.docker.remove_labelled(&format!("{INSTANCE}={}", self.instance));
+        // Images, and containers of them whose labels say nothing of deviced.
         self.docker.remove_labelled(&self.label);
         let filter = format!("label={}", self.label);
         for list in [["ps", "--all", "--quiet"], ["image", "ls", "--quiet"]] {

@@ -16,20 +16,56 @@ pub(super) struct Step {
 }
 
 pub(super) const STEPS: &[Step] = &[
-    Step { title: "install", story: "one document: a database, a web shop that starts after it, and a sensor in the shop's network", act: install },
+    Step {
+        title: "install",
+        story: "one document: a database, a web shop that starts after it, and a sensor in the shop's network",
+        act: install,
+    },
     Step { title: "nothing to do", story: "the same document again changes nothing", act: nothing_to_do },
     Step { title: "update", story: "web 1.1.0 is pushed; it replaces 1.0.0 and proves itself", act: update },
-    Step { title: "bad update", story: "web 1.2.0 is pushed; it crashes at its start, and 1.1.0 is back", act: bad_update },
-    Step { title: "it is remembered", story: "1.2.0 is still the newest, but it is not tried again", act: remembered },
-    Step { title: "fall through", story: "1.3.0 crashes too; the next acceptable version, 1.2.1, is taken instead", act: fall_through },
+    Step {
+        title: "bad update",
+        story: "web 1.2.0 is pushed; it crashes at its start, and 1.1.0 is back",
+        act: bad_update,
+    },
+    Step {
+        title: "it is remembered",
+        story: "1.2.0 is still the newest, but it is not tried again",
+        act: remembered,
+    },
+    Step {
+        title: "fall through",
+        story: "1.3.0 crashes too; the next acceptable version, 1.2.1, is taken instead",
+        act: fall_through,
+    },
     Step { title: "why", story: "why is web not at 1.3.0?", act: why },
-    Step { title: "another tag", story: "web follows the tag 2.0.0-beta, which the document does not have", act: tag },
-    Step { title: "restart of deviced", story: "deviced is killed and started again: nothing is touched, and the tag is still followed", act: restarted },
+    Step {
+        title: "another tag",
+        story: "web follows the tag 2.0.0-beta, which the document does not have",
+        act: tag,
+    },
+    Step {
+        title: "restart of deviced",
+        story: "deviced is killed and started again: nothing is touched, and the tag is still followed",
+        act: restarted,
+    },
     Step { title: "back to the document", story: "the document's versions again", act: untag },
-    Step { title: "rollback by hand", story: "the registry is gone; web goes back all the same, and stays there", act: rollback },
+    Step {
+        title: "rollback by hand",
+        story: "the registry is gone; web goes back all the same, and stays there",
+        act: rollback,
+    },
     Step { title: "release", story: "web follows the document again", act: release },
-    Step { title: "somebody removes it", story: "`docker rm --force`: it is made anew, without any registry", act: removed },
-    Step { title: "refused", story: "a document that would remove all, a document with a mistake, a stop of what is protected", act: refused },
+    Step {
+        title: "somebody removes it",
+        story: "`docker rm --force`: it is made anew, without any registry",
+        act: removed,
+    },
+    Step {
+        title: "refused",
+        story: "a document that would remove all, a document with a mistake, a stop of what is protected",
+        act: refused,
+    },
     Step { title: "the end", story: "all may go, if that is said", act: end },
 ];
 
@@ -76,7 +112,9 @@ fn bad_update(stage: &mut Stage) -> Result<String> {
     ensure_says(&why, BAD_LINE)?;
     ensure_says(&why, &BAD_CODE.to_string())?;
     let told = why.lines().find(|line| line.contains(BAD_LINE)).unwrap_or_default().trim().to_owned();
-    Ok(format!("the same container of 1.1.0 runs again, none of 1.2.0 is left; the reason and its last line are kept: {told}"))
+    Ok(format!(
+        "the same container of 1.1.0 runs again, none of 1.2.0 is left; the reason and its last line are kept: {told}"
+    ))
 }
 
 fn remembered(stage: &mut Stage) -> Result<String> {
@@ -178,7 +216,7 @@ fn refused(stage: &mut Stage) -> Result<String> {
 fn end(stage: &mut Stage) -> Result<String> {
     let empty = stage.write("empty.yaml", EMPTY)?;
     stage.deviced(&["apply", "--remove-all", &empty], 0)?;
-    let left = seen::look(&stage.docker)?;
+    let left = stage.look()?;
     ensure(left.is_empty(), || format!("{} containers are left", left.len()))?;
     stage.clear()?;
     Ok("no container and no image of the demo is left".into())
@@ -187,7 +225,9 @@ fn end(stage: &mut Stage) -> Result<String> {
 /// The number of the newest version in the history with this tag.
 fn number(history: &str, version: &str) -> Result<String> {
     let rows = history.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let mut found = rows.filter(|row| row.get(1) == Some(&version)).filter_map(|row| row.first().map(|number| (*number).to_owned()));
+    let mut found = rows
+        .filter(|row| row.get(1) == Some(&version))
+        .filter_map(|row| row.first().map(|number| (*number).to_owned()));
     found.next().ok_or_else(|| Failure::new(format!("`deviced history` does not list {version}:\n{history}")))
 }
 
@@ -224,7 +264,8 @@ mod tests {
 
     #[test]
     fn the_number_of_a_version_is_read_out_of_the_table() {
-        let history = "NUMBER  VERSION  DIGEST\n4       1.1.0    aaaa\n3       1.0.0    bbbb\n2       1.1.0    aaaa\n";
+        let history =
+            "NUMBER  VERSION  DIGEST\n4       1.1.0    aaaa\n3       1.0.0    bbbb\n2       1.1.0    aaaa\n";
         assert_eq!(number(history, "1.1.0").unwrap(), "4");
         assert!(number(history, "9").unwrap_err().to_string().contains("does not list 9"));
     }
