@@ -10,6 +10,7 @@ pub mod spec;
 
 pub mod engine;
 pub mod observed;
+
 pub mod probe;
 
 pub mod sources;

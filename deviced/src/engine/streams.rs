@@ -60,6 +60,9 @@ pub(super) fn events(
     stream::once(events).try_flatten()
 }
 
+/// Reads what is whole out of a piece, or what is left at the end.
+type Read<R, T> = fn(&mut R, Option<&[u8]>) -> Result<Vec<T>, String>;
+
 /// Where pieces come from.
 struct Source {
     link: Arc<Link>,
@@ -87,7 +90,7 @@ impl Source {
     fn read<R, T>(
         self,
         reader: R,
-        read: fn(&mut R, Option<&[u8]>) -> Result<Vec<T>, String>,
+        read: Read<R, T>,
     ) -> impl Stream<Item = Result<T, Error>> + Send + 'static
     where
         R: Send + 'static,
