@@ -87,11 +87,7 @@ impl Source {
     }
 
     /// What is read from its pieces, one after the other. An error is the last.
-    fn read<R, T>(
-        self,
-        reader: R,
-        read: Read<R, T>,
-    ) -> impl Stream<Item = Result<T, Error>> + Send + 'static
+    fn read<R, T>(self, reader: R, read: Read<R, T>) -> impl Stream<Item = Result<T, Error>> + Send + 'static
     where
         R: Send + 'static,
         T: Send + 'static,
