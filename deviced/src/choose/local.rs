@@ -50,7 +50,7 @@ impl<'a> Local<'a> {
 
     fn running(&self) -> Option<Running> {
         let input = self.input;
-        let container = input.observed.current(&input.container.id, input.swap, input.versions)?;
+        let container = input.observed.current(&input.container.id, input.swap, input.versions, input.verdicts)?;
         let made = container.made()?;
         let digest = made.digest?;
         let known = input.versions.iter().find(|version| version.target.digest == digest);

@@ -42,14 +42,14 @@ pub fn judge(policy: &Policy, seen: &Seen) -> Proof {
     let judged = match seen.state {
         State::Running => running(policy, seen),
         State::Paused => Proof::Waiting("its processes are frozen".to_owned()),
-        State::Removing => Proof::Failed(gone()),
-        State::Restarting | State::Exited | State::Dead | State::Created => ended(policy, seen),
+        State::Removing | State::Dead => Proof::Failed(gone()),
+        State::Restarting | State::Exited | State::Created => ended(policy, seen),
     };
     let deadline = policy.timeout.0.max(policy.running.0.saturating_add(policy.interval.0));
     match judged {
         Proof::Waiting(what) if seen.elapsed >= deadline => {
             let text = format!("not proven after {}: {what}", spoken(deadline));
-            let interrupted = seen.engine_was_away || seen.state == State::Paused;
+            let interrupted = seen.engine_was_away || matches!(seen.state, State::Paused | State::Created);
             Proof::Failed(Failure::new(if interrupted { Reason::Interrupted } else { Reason::App }, text))
         }
         judged => judged,

@@ -110,7 +110,7 @@ fn act(
     let mut decision = mended
         .or(waits)
         .or(pulling)
-        .or_else(|| current.and_then(|current| tidy(scene, wanted, current)))
+        .or_else(|| tidy(scene, wanted, current))
         .unwrap_or_else(|| at_rest(scene, wanted, current));
     if pull.is_some() {
         decision.status = Status::Acting;
@@ -146,8 +146,8 @@ fn pull(scene: Scene<'_>, wanted: &Wanted, current: Option<&Container>) -> (Opti
 }
 
 /// Nothing is missing: what is left over goes, and what the history does not know is adopted.
-fn tidy(scene: Scene<'_>, wanted: &Wanted, current: &Container) -> Option<Decision> {
-    if let Some(steps) = leftovers::adopt(scene, wanted, current) {
+fn tidy(scene: Scene<'_>, wanted: &Wanted, current: Option<&Container>) -> Option<Decision> {
+    if let Some(steps) = current.and_then(|current| leftovers::adopt(scene, wanted, current)) {
         return Some(Decision::act("it was there already, and is taken over as it is", steps));
     }
     let steps = leftovers::remove(scene, wanted, current);

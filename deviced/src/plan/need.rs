@@ -14,8 +14,7 @@ pub(super) fn replacement(scene: Scene<'_>, wanted: &Wanted, current: Option<&Co
         return ready.or(meanwhile(scene, wanted)).map(|target| (Cause::Missing, target.clone()));
     };
     if let Some(why) = broken(scene, current) {
-        let own = || scene.own_target(current).filter(|_| wanted.rest.is_none());
-        let target = ready.or(meanwhile(scene, wanted)).cloned().or_else(own)?;
+        let target = ready.or(meanwhile(scene, wanted)).cloned().or_else(|| own(scene, wanted, current))?;
         return Some((Cause::Broken(why), target));
     }
     if let Some(target) = ready
@@ -25,11 +24,15 @@ pub(super) fn replacement(scene: Scene<'_>, wanted: &Wanted, current: Option<&Co
         return Some((cause, target.clone()));
     }
     match namespace::change(scene, wanted, current) {
-        Some(Change::Replaced(owner)) if wanted.rest.is_none() => {
-            Some((Cause::Namespace(owner), scene.own_target(current)?))
-        }
+        Some(Change::Replaced(owner)) => Some((Cause::Namespace(owner), own(scene, wanted, current)?)),
         _ => None,
     }
+}
+
+/// What is there, to be made anew: not while that was just tried in vain, and not what was judged.
+fn own(scene: Scene<'_>, wanted: &Wanted, current: &Container) -> Option<Target> {
+    let own = scene.own_target(current).filter(|_| wanted.rest.is_none())?;
+    (!scene.is_judged(&wanted.id, &own.digest, &own.spec.hash())).then_some(own)
 }
 
 /// The target, if its image is here.

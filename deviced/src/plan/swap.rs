@@ -83,6 +83,9 @@ fn create(ongoing: &Ongoing<'_>, wanted: &Wanted) -> Decision {
         let failure = Failure::new(Reason::Environment, failure.text.clone());
         return revert::begin(ongoing, failure, "it could not be created");
     }
+    if ongoing.new.is_some_and(|new| is_wreck(new.state)) {
+        return give_up(ongoing, "the new container is gone");
+    }
     if ongoing.new.is_none() {
         return match begin::create(ongoing.scene, ongoing.swap) {
             Ok(create) => ongoing.act("the new container is created", vec![create]),
@@ -161,8 +164,10 @@ fn waits(ongoing: &Ongoing<'_>, wanted: &Wanted) -> Option<std::time::Duration> 
 fn give_up(ongoing: &Ongoing<'_>, why: &str) -> Decision {
     // What can't be removed now is found again by its label.
     let new = ongoing.new.filter(|new| ongoing.failure().is_none() && new.state != State::Removing);
+    // Somebody may have started it by hand.
+    let stop = new.filter(|new| is_up(new.state)).map(|new| Step::Stop(new.id.clone()));
     let remove = new.map(|new| Step::Remove(new.id.clone()));
-    ongoing.act(&format!("given up: {why}"), remove.into_iter().chain([ongoing.finish()]).collect())
+    ongoing.act(&format!("given up: {why}"), stop.into_iter().chain(remove).chain([ongoing.finish()]).collect())
 }
 
 fn enter_switch(ongoing: &Ongoing<'_>) -> Decision {
@@ -172,7 +177,7 @@ fn enter_switch(ongoing: &Ongoing<'_>) -> Decision {
 }
 
 fn switch(ongoing: &Ongoing<'_>) -> Decision {
-    let Some(new) = ongoing.new else {
+    let Some(new) = ongoing.new.filter(|new| !is_wreck(new.state)) else {
         let failure = Failure::new(Reason::Environment, "its container is gone");
         return revert::begin(ongoing, failure, "the new container is gone");
     };
@@ -229,7 +234,7 @@ pub(super) fn need_not_prove(scene: Scene<'_>, swap: &Swap) -> bool {
 }
 
 fn prove(ongoing: &Ongoing<'_>, wanted: &Wanted) -> Decision {
-    let Some(new) = ongoing.new else {
+    let Some(new) = ongoing.new.filter(|new| !is_wreck(new.state)) else {
         return revert::begin(ongoing, health::gone(), "the new container is gone");
     };
     // An engine that was restarted may have started the old one too.
@@ -256,7 +261,9 @@ fn prove(ongoing: &Ongoing<'_>, wanted: &Wanted) -> Decision {
                 _ => "it is watched",
             };
             let again = ongoing.failure().map(|failure| failure.left);
-            let steps = if again.is_none() { stop.into_iter().collect() } else { Vec::new() };
+            // Who was watched was started, unless somebody put it back.
+            let start = (new.state == State::Created).then(|| Step::Start(new.id.clone()));
+            let steps = if again.is_none() { stop.into_iter().chain(start).collect() } else { Vec::new() };
             Decision { status: Status::Proving, steps, again, ..ongoing.act(what, Vec::new()) }
         }
     }
