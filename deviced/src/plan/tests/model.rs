@@ -182,10 +182,16 @@ impl Model {
 
     /// Steps of a plan that lead somewhere: starting again what ends again, now and then, does not.
     fn leading(&self, plan: &Plan) -> usize {
+        let (desired, ..) = self.view();
         let ends = |step: &Step| match step {
             Step::Start(id) => {
-                let digest = self.engine.get(id).ok().and_then(Real::digest);
-                digest.is_some_and(|digest| self.engine.behaviours.get(&digest) != Some(&Behaviour::Good))
+                let Ok(container) = self.engine.get(id) else { return false };
+                let digest = container.digest();
+                let fails = digest.is_some_and(|digest| self.engine.behaviours.get(&digest) != Some(&Behaviour::Good));
+                // What can't be started, and nothing is known that could be made in its place.
+                let id = &container.labels[crate::labels::ID];
+                let nothing = desired.containers.get(id).is_some_and(|wanted| wanted.target.is_err());
+                fails || nothing && !container.error.is_empty()
             }
             _ => false,
         };
@@ -466,7 +472,7 @@ impl Model {
         let mut quiet = 0;
         for passes in 0..200 {
             let done = self.pass(None);
-            if done > 0 || !self.failures.is_empty() {
+            if done > 0 {
                 quiet = 0;
                 continue;
             }
