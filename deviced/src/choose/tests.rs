@@ -205,53 +205,244 @@ fn the_best_that_can_be_had() {
             World::new(&["2.0.0", "^1"]).offer("1.4.0", 4).offer("1.5.0", 5).offer("2.1.0", 21),
             "1.5.0#5 new (not here); not 2.0.0: no registry has it",
         ),
-        ("the order of the document counts, not the number", World::new(&["1.4.0", "2.0.0"]).offer("2.0.0", 2).offer("1.4.0", 4), "1.4.0#4 new (not here)"),
-        ("an image that is here counts as offered", World::new(&["^1"]).image(4, &["acme/web:1.4.0", "acme/other:1.9.0"]), "1.4.0#4 new"),
-        ("the engine's full names are the same", World::new(&["^1"]).image(4, &["docker.io/acme/web:1.4.0"]), "1.4.0#4 new"),
-        ("a digest is found by itself", World::new(&[&digest(7).to_string()]).image(7, &[]), &format!("{}#7 new", digest(7))),
-        ("a fallback comes last", World::new(&["2.0.0"]).with(|world| world.container.fallback = Some("latest".into())).offer("latest", 9), "latest#9 new (not here); not 2.0.0: no registry has it"),
-        ("a tag that somebody set comes first", World::new(&["^1"]).offer("1.4.0", 4).offer("beta", 9).with(tag("beta")), "beta#9 new (not here)"),
-        ("and falls back to the document", World::new(&["^1"]).offer("1.4.0", 4).with(tag("beta")), "1.4.0#4 new (not here); not the tag beta that somebody set: no registry has it"),
-        ("nobody was asked yet", World::new(&["^1"]).with(|world| world.was_asked = false), "none; not ^1: no registry has been asked yet"),
-        ("nobody answers", World::new(&["^1"]).with(|world| world.problems.push(("r".into(), "timed out".into()))), "none; not ^1: r: timed out"),
+        (
+            "the order of the document counts, not the number",
+            World::new(&["1.4.0", "2.0.0"]).offer("2.0.0", 2).offer("1.4.0", 4),
+            "1.4.0#4 new (not here)",
+        ),
+        (
+            "an image that is here counts as offered",
+            World::new(&["^1"]).image(4, &["acme/web:1.4.0", "acme/other:1.9.0"]),
+            "1.4.0#4 new",
+        ),
+        (
+            "the engine's full names are the same",
+            World::new(&["^1"]).image(4, &["docker.io/acme/web:1.4.0"]),
+            "1.4.0#4 new",
+        ),
+        (
+            "a digest is found by itself",
+            World::new(&[&digest(7).to_string()]).image(7, &[]),
+            &format!("{}#7 new", digest(7)),
+        ),
+        (
+            "a fallback comes last",
+            World::new(&["2.0.0"])
+                .with(|world| world.container.fallback = Some("latest".into()))
+                .offer("latest", 9),
+            "latest#9 new (not here); not 2.0.0: no registry has it",
+        ),
+        (
+            "a tag that somebody set comes first",
+            World::new(&["^1"]).offer("1.4.0", 4).offer("beta", 9).with(tag("beta")),
+            "beta#9 new (not here)",
+        ),
+        (
+            "and falls back to the document",
+            World::new(&["^1"]).offer("1.4.0", 4).with(tag("beta")),
+            "1.4.0#4 new (not here); not the tag beta that somebody set: no registry has it",
+        ),
+        (
+            "nobody was asked yet",
+            World::new(&["^1"]).with(|world| world.was_asked = false),
+            "none; not ^1: no registry has been asked yet",
+        ),
+        (
+            "nobody answers",
+            World::new(&["^1"]).with(|world| world.problems.push(("r".into(), "timed out".into()))),
+            "none; not ^1: r: timed out",
+        ),
         // Verdicts.
-        ("a judged version is passed over for ever", World::new(&["^1"]).offer("1.5.0", 5).offer("1.4.0", 4).judged(5, "new", app, 1, 1_000_000), "1.4.0#4 new (not here); not 1.5.0#5: it failed with these options: no"),
-        ("with other options it is another matter", World::new(&["^1"]).offer("1.5.0", 5).judged(5, "old", app, 1, 10), "1.5.0#5 new (not here)"),
-        ("the next digest of a tag is tried", World::new(&["latest"]).offer("latest", 6).judged(5, "new", app, 1, 10), "latest#6 new (not here)"),
-        ("a bad tag that somebody set", World::new(&["^1"]).offer("1.4.0", 4).offer("beta", 9).with(tag("beta")).judged(9, "new", app, 1, 10), "1.4.0#4 new (not here); not beta#9: it failed with these options: no"),
-        ("what somebody rolled back from", World::new(&["^1"]).offer("1.5.0", 5).offer("1.4.0", 4).judged(5, "new", Reason::Operator, 1, 10), "1.4.0#4 new (not here); not 1.5.0#5: no"),
-        ("an environment that failed is waited for", World::new(&["^1"]).offer("1.5.0", 5).offer("1.4.0", 4).judged(5, "new", Reason::Environment, 1, 59), "1.4.0#4 new (not here); not 1.5.0#5: no; it is tried again in 1s (attempt 2)"),
-        ("and then it is tried again", World::new(&["^1"]).offer("1.5.0", 5).judged(5, "new", Reason::Environment, 1, 60), "1.5.0#5 new (not here)"),
-        ("pauses grow", World::new(&["^1"]).offer("1.5.0", 5).judged(5, "new", Reason::Interrupted, 3, 60), "none; not 1.5.0#5: no; it is tried again in 3m (attempt 4)"),
-        ("and have an end", World::new(&["^1"]).offer("1.5.0", 5).judged(5, "new", Reason::Environment, 40, 3600), "1.5.0#5 new (not here)"),
-        ("a clock that was set back", World::new(&["^1"]).offer("1.5.0", 5).judged(5, "new", Reason::Environment, 9, -1_000_000), "1.5.0#5 new (not here)"),
+        (
+            "a judged version is passed over for ever",
+            World::new(&["^1"]).offer("1.5.0", 5).offer("1.4.0", 4).judged(5, "new", app, 1, 1_000_000),
+            "1.4.0#4 new (not here); not 1.5.0#5: it failed with these options: no",
+        ),
+        (
+            "with other options it is another matter",
+            World::new(&["^1"]).offer("1.5.0", 5).judged(5, "old", app, 1, 10),
+            "1.5.0#5 new (not here)",
+        ),
+        (
+            "the next digest of a tag is tried",
+            World::new(&["latest"]).offer("latest", 6).judged(5, "new", app, 1, 10),
+            "latest#6 new (not here)",
+        ),
+        (
+            "a bad tag that somebody set",
+            World::new(&["^1"])
+                .offer("1.4.0", 4)
+                .offer("beta", 9)
+                .with(tag("beta"))
+                .judged(9, "new", app, 1, 10),
+            "1.4.0#4 new (not here); not beta#9: it failed with these options: no",
+        ),
+        (
+            "what somebody rolled back from",
+            World::new(&["^1"]).offer("1.5.0", 5).offer("1.4.0", 4).judged(5, "new", Reason::Operator, 1, 10),
+            "1.4.0#4 new (not here); not 1.5.0#5: no",
+        ),
+        (
+            "an environment that failed is waited for",
+            World::new(&["^1"]).offer("1.5.0", 5).offer("1.4.0", 4).judged(
+                5,
+                "new",
+                Reason::Environment,
+                1,
+                59,
+            ),
+            "1.4.0#4 new (not here); not 1.5.0#5: no; it is tried again in 1s (attempt 2)",
+        ),
+        (
+            "and then it is tried again",
+            World::new(&["^1"]).offer("1.5.0", 5).judged(5, "new", Reason::Environment, 1, 60),
+            "1.5.0#5 new (not here)",
+        ),
+        (
+            "pauses grow",
+            World::new(&["^1"]).offer("1.5.0", 5).judged(5, "new", Reason::Interrupted, 3, 60),
+            "none; not 1.5.0#5: no; it is tried again in 3m (attempt 4)",
+        ),
+        (
+            "and have an end",
+            World::new(&["^1"]).offer("1.5.0", 5).judged(5, "new", Reason::Environment, 40, 3600),
+            "1.5.0#5 new (not here)",
+        ),
+        (
+            "a clock that was set back",
+            World::new(&["^1"]).offer("1.5.0", 5).judged(5, "new", Reason::Environment, 9, -1_000_000),
+            "1.5.0#5 new (not here)",
+        ),
         // What runs.
-        ("what runs is not taken back by a silent registry", World::new(&["^1"]).runs("1.4.0", 4, "new"), "1.4.0#4 new"),
+        (
+            "what runs is not taken back by a silent registry",
+            World::new(&["^1"]).runs("1.4.0", 4, "new"),
+            "1.4.0#4 new",
+        ),
         ("nor by an older one", World::new(&["^1"]).runs("1.4.0", 4, "new").offer("1.3.0", 3), "1.4.0#4 new"),
-        ("a tag that moved is followed", World::new(&["latest"]).runs("latest", 4, "new").offer("latest", 5), "latest#5 new (not here)"),
-        ("back as well, if everybody says so", World::new(&["latest"]).runs("latest", 5, "new").ran("latest", 4, "new").offer("latest", 4), "latest#4 new"),
+        (
+            "a tag that moved is followed",
+            World::new(&["latest"]).runs("latest", 4, "new").offer("latest", 5),
+            "latest#5 new (not here)",
+        ),
+        (
+            "back as well, if everybody says so",
+            World::new(&["latest"]).runs("latest", 5, "new").ran("latest", 4, "new").offer("latest", 4),
+            "latest#4 new",
+        ),
         (
             "but not by an old mirror alone",
-            World::new(&["latest"]).runs("latest", 5, "new").ran("latest", 4, "new").offer("latest", 4).with(|world| world.problems.push(("r".into(), "timed out".into()))),
+            World::new(&["latest"])
+                .runs("latest", 5, "new")
+                .ran("latest", 4, "new")
+                .offer("latest", 4)
+                .with(|world| world.problems.push(("r".into(), "timed out".into()))),
             "latest#5 new",
         ),
-        ("of two registries the one that knows something newer", World::new(&["latest"]).runs("latest", 4, "new").offer("latest", 4).known_for(90).offer("latest", 5).known_for(1), "latest#5 new (not here)"),
-        ("and stays so", World::new(&["latest"]).runs("latest", 5, "new").ran("latest", 4, "new").offer("latest", 4).known_for(90).offer("latest", 5).known_for(1), "latest#5 new"),
-        ("an image that was built here later", World::new(&["dev"]).runs("dev", 4, "new").image(5, &["acme/web:dev"]), "dev#5 new"),
-        ("not one that was built before", World::new(&["dev"]).runs("dev", 4, "new").image(3, &["acme/web:dev"]), "dev#4 new"),
-        ("an environment pause is no reason to leave what runs", World::new(&["^1"]).runs("1.4.0", 4, "new").judged(4, "new", Reason::Environment, 1, 5).ran("1.3.0", 3, "new"), "1.4.0#4 new"),
-        ("a verdict is", World::new(&["^1"]).runs("1.4.0", 4, "new").judged(4, "new", app, 1, 5).ran("1.3.0", 3, "new"), "1.3.0#3 new; not 1.4.0#4: it failed with these options: no"),
+        (
+            "of two registries the one that knows something newer",
+            World::new(&["latest"])
+                .runs("latest", 4, "new")
+                .offer("latest", 4)
+                .known_for(90)
+                .offer("latest", 5)
+                .known_for(1),
+            "latest#5 new (not here)",
+        ),
+        (
+            "and stays so",
+            World::new(&["latest"])
+                .runs("latest", 5, "new")
+                .ran("latest", 4, "new")
+                .offer("latest", 4)
+                .known_for(90)
+                .offer("latest", 5)
+                .known_for(1),
+            "latest#5 new",
+        ),
+        (
+            "an image that was built here later",
+            World::new(&["dev"]).runs("dev", 4, "new").image(5, &["acme/web:dev"]),
+            "dev#5 new",
+        ),
+        (
+            "not one that was built before",
+            World::new(&["dev"]).runs("dev", 4, "new").image(3, &["acme/web:dev"]),
+            "dev#4 new",
+        ),
+        (
+            "an environment pause is no reason to leave what runs",
+            World::new(&["^1"])
+                .runs("1.4.0", 4, "new")
+                .judged(4, "new", Reason::Environment, 1, 5)
+                .ran("1.3.0", 3, "new"),
+            "1.4.0#4 new",
+        ),
+        (
+            "a verdict is",
+            World::new(&["^1"]).runs("1.4.0", 4, "new").judged(4, "new", app, 1, 5).ran("1.3.0", 3, "new"),
+            "1.3.0#3 new; not 1.4.0#4: it failed with these options: no",
+        ),
         // Nothing acceptable: hold.
-        ("what is not acceptable any more goes on", World::new(&["2.0.0"]).runs("1.4.0", 4, "old"), "1.4.0#4 new; not 2.0.0: no registry has it"),
-        ("with its own options if the new ones were judged", World::new(&["^1"]).runs("1.4.0", 4, "old").judged(4, "new", app, 1, 5), "1.4.0#4 old; not 1.4.0#4: it failed with these options: no"),
-        ("the one before it if it was judged itself", World::new(&["1.5.0"]).runs("1.5.0", 5, "new").ran("1.4.0", 4, "old").judged(5, "new", app, 1, 5), "1.4.0#4 old; not 1.5.0#5: it failed with these options: no"),
-        ("and the one before that", World::new(&["1.5.0"]).runs("1.5.0", 5, "new").ran("1.4.0", 4, "new").ran("1.3.0", 3, "old").judged(5, "new", app, 1, 5).judged(4, "new", app, 1, 5), "1.3.0#3 old; not 1.5.0#5: it failed with these options: no, 1.4.0#4: it failed with these options: no"),
-        ("nothing is left", World::new(&["1.5.0"]).runs("1.5.0", 5, "new").judged(5, "new", app, 1, 5), "none; not 1.5.0#5: it failed with these options: no"),
-        ("the history is lost", World::new(&["2.0.0"]).runs("1.4.0", 4, "old").with(|world| world.versions.clear()), "1.4.0#4 new; not 2.0.0: no registry has it"),
+        (
+            "what is not acceptable any more goes on",
+            World::new(&["2.0.0"]).runs("1.4.0", 4, "old"),
+            "1.4.0#4 new; not 2.0.0: no registry has it",
+        ),
+        (
+            "with its own options if the new ones were judged",
+            World::new(&["^1"]).runs("1.4.0", 4, "old").judged(4, "new", app, 1, 5),
+            "1.4.0#4 old; not 1.4.0#4: it failed with these options: no",
+        ),
+        (
+            "the one before it if it was judged itself",
+            World::new(&["1.5.0"]).runs("1.5.0", 5, "new").ran("1.4.0", 4, "old").judged(5, "new", app, 1, 5),
+            "1.4.0#4 old; not 1.5.0#5: it failed with these options: no",
+        ),
+        (
+            "and the one before that",
+            World::new(&["1.5.0"])
+                .runs("1.5.0", 5, "new")
+                .ran("1.4.0", 4, "new")
+                .ran("1.3.0", 3, "old")
+                .judged(5, "new", app, 1, 5)
+                .judged(4, "new", app, 1, 5),
+            "1.3.0#3 old; not 1.5.0#5: it failed with these options: no, 1.4.0#4: it failed with these options: no",
+        ),
+        (
+            "nothing is left",
+            World::new(&["1.5.0"]).runs("1.5.0", 5, "new").judged(5, "new", app, 1, 5),
+            "none; not 1.5.0#5: it failed with these options: no",
+        ),
+        (
+            "the history is lost",
+            World::new(&["2.0.0"]).runs("1.4.0", 4, "old").with(|world| world.versions.clear()),
+            "1.4.0#4 new; not 2.0.0: no registry has it",
+        ),
         // Pinned.
-        ("what somebody rolled back to stays, as it ran", World::new(&["^1"]).runs("1.5.0", 5, "new").ran("1.3.0", 3, "old").offer("1.6.0", 6).with(|world| world.said.pinned = Some(99)), "1.3.0#3 old"),
-        ("unless it fails", World::new(&["^1"]).runs("1.5.0", 5, "new").ran("1.3.0", 3, "old").judged(3, "old", app, 1, 5).with(|world| world.said.pinned = Some(99)), "1.5.0#5 new; not 1.3.0#3: it failed with these options: no"),
-        ("or is gone", World::new(&["^1"]).runs("1.5.0", 5, "new").with(|world| world.said.pinned = Some(7)), "1.5.0#5 new; not version 7: the history does not have it any more"),
+        (
+            "what somebody rolled back to stays, as it ran",
+            World::new(&["^1"])
+                .runs("1.5.0", 5, "new")
+                .ran("1.3.0", 3, "old")
+                .offer("1.6.0", 6)
+                .with(|world| world.said.pinned = Some(99)),
+            "1.3.0#3 old",
+        ),
+        (
+            "unless it fails",
+            World::new(&["^1"])
+                .runs("1.5.0", 5, "new")
+                .ran("1.3.0", 3, "old")
+                .judged(3, "old", app, 1, 5)
+                .with(|world| world.said.pinned = Some(99)),
+            "1.5.0#5 new; not 1.3.0#3: it failed with these options: no",
+        ),
+        (
+            "or is gone",
+            World::new(&["^1"]).runs("1.5.0", 5, "new").with(|world| world.said.pinned = Some(7)),
+            "1.5.0#5 new; not version 7: the history does not have it any more",
+        ),
     ] {
         assert_eq!(said(&world.choose()), expected, "{rule}");
     }
@@ -261,7 +452,9 @@ fn the_best_that_can_be_had() {
 fn a_version_has_to_be_old_enough() {
     let aged = |hours: u64| {
         World::new(&["^1"])
-            .with(|world| world.container.update.minimum_age = crate::document::quantity::Span::seconds(24 * 3600))
+            .with(|world| {
+                world.container.update.minimum_age = crate::document::quantity::Span::seconds(24 * 3600)
+            })
             .runs("1.4.0", 4, "new")
             .offer("1.5.0", 5)
             .known_for(hours)
@@ -284,9 +477,14 @@ fn what_can_be_started_while_the_best_is_far_away() {
         let meanwhile = choice.meanwhile.clone().ok_or_else(String::new);
         (said(&choice), said(&Choice { target: meanwhile, passed_over: Vec::new(), ..choice }))
     };
-    let far = World::new(&["^2", "^1"]).offer("2.0.0", 20).offer("1.9.0", 19).image(18, &["acme/web:1.8.0"]).ran("1.4.0", 4, "old");
+    let far = World::new(&["^2", "^1"])
+        .offer("2.0.0", 20)
+        .offer("1.9.0", 19)
+        .image(18, &["acme/web:1.8.0"])
+        .ran("1.4.0", 4, "old");
     assert_eq!(meanwhile(&far), ("2.0.0#20 new (not here)".into(), "1.8.0#18 new".into()));
-    let held = World::new(&["^2"]).offer("2.0.0", 20).ran("1.4.0", 4, "old").judged(4, "new", Reason::App, 1, 0);
+    let held =
+        World::new(&["^2"]).offer("2.0.0", 20).ran("1.4.0", 4, "old").judged(4, "new", Reason::App, 1, 0);
     assert_eq!(meanwhile(&held), ("2.0.0#20 new (not here)".into(), "1.4.0#4 old".into()));
     let here = World::new(&["^2"]).image(20, &["acme/web:2.0.0"]);
     assert_eq!(meanwhile(&here), ("2.0.0#20 new".into(), "none".into()));

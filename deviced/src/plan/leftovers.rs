@@ -20,7 +20,8 @@ pub(super) fn stop(scene: Scene<'_>, wanted: &Wanted, current: Option<&Container
 
 /// Those that nobody will need: they never ran, or failed, or what came after them runs and is known to have proven itself.
 pub(super) fn remove(scene: Scene<'_>, wanted: &Wanted, current: Option<&Container>) -> Vec<Step> {
-    let is_safe = current.is_some_and(|current| current.state == State::Running && scene.in_force(current).is_some());
+    let is_safe =
+        current.is_some_and(|current| current.state == State::Running && scene.in_force(current).is_some());
     let has_failed =
         |container: &Container| container.has_failed(scene.versions(&wanted.id), &scene.known.verdicts);
     let removable = |container: &&Container| match container.state {

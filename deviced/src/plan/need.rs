@@ -8,7 +8,11 @@ use crate::engine::{Container, State};
 use crate::swap::Cause;
 
 /// The replacement that has to be, with an image that is here.
-pub(super) fn replacement(scene: Scene<'_>, wanted: &Wanted, current: Option<&Container>) -> Option<(Cause, Target)> {
+pub(super) fn replacement(
+    scene: Scene<'_>,
+    wanted: &Wanted,
+    current: Option<&Container>,
+) -> Option<(Cause, Target)> {
     let ready = ready(scene, wanted);
     let Some(current) = current else {
         return ready.or(meanwhile(scene, wanted)).map(|target| (Cause::Missing, target.clone()));
@@ -45,7 +49,12 @@ fn meanwhile<'a>(scene: Scene<'_>, wanted: &'a Wanted) -> Option<&'a Target> {
 }
 
 /// Whether what is there is another version, or has other options, than it has to be.
-pub(super) fn differs(scene: Scene<'_>, wanted: &Wanted, current: &Container, target: &Target) -> Option<Cause> {
+pub(super) fn differs(
+    scene: Scene<'_>,
+    wanted: &Wanted,
+    current: &Container,
+    target: &Target,
+) -> Option<Cause> {
     let made = current.made()?;
     let is_version = drift::of_version(current, target).is_some();
     let options = drift::of_spec(scene, current, target);

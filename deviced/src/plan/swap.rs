@@ -35,10 +35,9 @@ impl<'a> Ongoing<'a> {
         Step::Finish { container: self.swap.container.clone() }
     }
 
-    /// `1.4.2 -> 1.5.0 (another version)`.
+    /// `1.4.2 -> 1.5.0, another version`.
     fn spoken(&self) -> String {
-        let from = self.old.and_then(Container::made).map(|made| format!("{} -> ", made.version));
-        format!("{}{} ({})", from.unwrap_or_default(), self.swap.target.version, self.swap.cause)
+        format!("{}, {}", names::change(self.old, &self.swap.target), self.swap.cause)
     }
 
     fn act(&self, what: &str, steps: Vec<Step>) -> Decision {
@@ -151,7 +150,13 @@ fn given_up(ongoing: &Ongoing<'_>, wanted: &Wanted) -> Option<String> {
         Some((_, other)) if differs(&other) => Some(format!("{} is wanted now", other.version)),
         Some(_) => None,
         // Its window has closed: it waits for the next one.
-        None if wanted.target.as_ref().is_ok_and(|wanted| !differs(wanted)) && waits(ongoing, wanted).is_some() => None,
+        None if wanted.target.as_ref().is_ok_and(|wanted| !differs(wanted))
+            && waits(ongoing, wanted).is_some() =>
+        {
+            None
+        }
+        // An even better one has to be fetched first.
+        None if wanted.meanwhile.as_ref().is_some_and(|best| !differs(best)) => None,
         None => Some("it is not needed any more".to_owned()),
     }
 }
@@ -167,7 +172,8 @@ fn give_up(ongoing: &Ongoing<'_>, why: &str) -> Decision {
     // Somebody may have started it by hand.
     let stop = new.filter(|new| is_up(new.state)).map(|new| Step::Stop(new.id.clone()));
     let remove = new.map(|new| Step::Remove(new.id.clone()));
-    ongoing.act(&format!("given up: {why}"), stop.into_iter().chain(remove).chain([ongoing.finish()]).collect())
+    ongoing
+        .act(&format!("given up: {why}"), stop.into_iter().chain(remove).chain([ongoing.finish()]).collect())
 }
 
 fn enter_switch(ongoing: &Ongoing<'_>) -> Decision {

@@ -75,9 +75,10 @@ impl<'a> Walk<'a> {
             | Step::Connect { id, .. }
             | Step::Disconnect { id, .. }
             | Step::Hooks { id, .. } => self.foreign(id),
-            Step::CreateNetwork { .. } | Step::RemoveNetwork(_) | Step::CreateVolume { .. } | Step::RemoveImage(_) => {
-                Some("it is no step of a container".to_owned())
-            }
+            Step::CreateNetwork { .. }
+            | Step::RemoveNetwork(_)
+            | Step::CreateVolume { .. }
+            | Step::RemoveImage(_) => Some("it is no step of a container".to_owned()),
         }
     }
 
@@ -108,7 +109,8 @@ impl<'a> Walk<'a> {
 
     fn new(&self, swap: &Swap) -> Option<&'a Container> {
         self.of_subject().find(|container| {
-            container.labels.get(labels::OPERATION) == Some(&swap.operation) && Some(&container.id) != swap.old.as_ref()
+            container.labels.get(labels::OPERATION) == Some(&swap.operation)
+                && Some(&container.id) != swap.old.as_ref()
         })
     }
 
@@ -130,13 +132,16 @@ impl<'a> Walk<'a> {
         match &swap.stage {
             Stage::Create => {
                 let image = swap.target.image.as_ref();
-                let has_image = image.is_some_and(|image| facts.observed.images.iter().any(|found| found.id == *image));
+                let has_image =
+                    image.is_some_and(|image| facts.observed.images.iter().any(|found| found.id == *image));
                 (!has_image).then(|| "the image is not here".to_owned())
             }
             Stage::Switch | Stage::Prove if self.new(swap).is_none() => {
                 Some("there is no container to take the old one's place".to_owned())
             }
-            Stage::Retire if !self.may_retire(swap) => Some("the new version has not proven itself".to_owned()),
+            Stage::Retire if !self.may_retire(swap) => {
+                Some("the new version has not proven itself".to_owned())
+            }
             _ => None,
         }
     }
@@ -152,9 +157,8 @@ impl<'a> Walk<'a> {
         });
         let restores = matches!(swap.cause, Cause::Missing | Cause::Broken(_) | Cause::Namespace(_));
         let is_adopted = swap.cause == Cause::Adopted && swap.old.is_none();
-        let runs = || {
-            self.new(swap).is_some_and(|new| matches!(new.state, State::Running | State::Restarting))
-        };
+        let runs =
+            || self.new(swap).is_some_and(|new| matches!(new.state, State::Running | State::Restarting));
         is_proven || (restores && has_worked) || (is_adopted && runs())
     }
 
@@ -245,8 +249,14 @@ impl<'a> Walk<'a> {
             let is_new = self.new(swap).is_some_and(|new| new.id == *id);
             return match swap.stage {
                 // It never ran unless somebody started it by hand, and nothing was stopped for it; or it has failed.
-                Stage::Create | Stage::Hook | Stage::Revert(_) if is_new && !self.is_in_force(container) => None,
-                Stage::Retire if swap.old.as_ref() == Some(id) && self.committed && self.new(swap).is_some() => None,
+                Stage::Create | Stage::Hook | Stage::Revert(_) if is_new && !self.is_in_force(container) => {
+                    None
+                }
+                Stage::Retire
+                    if swap.old.as_ref() == Some(id) && self.committed && self.new(swap).is_some() =>
+                {
+                    None
+                }
                 _ => Some("what replaces it has not proven itself (I3)".to_owned()),
             };
         }
@@ -257,9 +267,9 @@ impl<'a> Walk<'a> {
         if self.never_worked(container) {
             return None;
         }
-        let is_replaced = self.of_subject().any(|other| {
-            other.id != *id && other.state == State::Running && self.is_in_force(other)
-        });
+        let is_replaced = self
+            .of_subject()
+            .any(|other| other.id != *id && other.state == State::Running && self.is_in_force(other));
         (!is_replaced).then(|| "nothing proven runs in its place (I3)".to_owned())
     }
 

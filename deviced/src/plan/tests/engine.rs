@@ -115,7 +115,10 @@ impl Engine {
     }
 
     pub(super) fn get(&self, id: &ContainerId) -> Result<&Real, String> {
-        self.containers.iter().find(|container| container.id == *id).ok_or_else(|| format!("no container {id}"))
+        self.containers
+            .iter()
+            .find(|container| container.id == *id)
+            .ok_or_else(|| format!("no container {id}"))
     }
 
     fn get_mut(&mut self, id: &ContainerId) -> Result<&mut Real, String> {
@@ -202,10 +205,11 @@ impl Engine {
                 return Some("the network's owner does not run".to_owned());
             }
         }
-        let taken = self.containers.iter().filter(|other| other.id != container.id && other.is_up()).find(|other| {
-            let ports = container.ports();
-            other.ports().iter().any(|taken| ports.iter().any(|port| port.published == taken.published))
-        });
+        let taken =
+            self.containers.iter().filter(|other| other.id != container.id && other.is_up()).find(|other| {
+                let ports = container.ports();
+                other.ports().iter().any(|taken| ports.iter().any(|port| port.published == taken.published))
+            });
         taken.map(|other| format!("a port is taken by {}", other.name))
     }
 
@@ -232,7 +236,9 @@ impl Engine {
             if ran {
                 (container.state, container.exit_code) = (State::Exited, 137);
             }
-            if matches!(container.policy(), "always") && container.started > 0 || ran && container.policy() != "no" {
+            if matches!(container.policy(), "always") && container.started > 0
+                || ran && container.policy() != "no"
+            {
                 up.push(container.id.clone());
             }
         }
@@ -317,7 +323,8 @@ impl Engine {
                 Ok(())
             }
             Step::RemoveImage(name) => {
-                let used: BTreeSet<_> = self.containers.iter().map(|container| container.image.0.clone()).collect();
+                let used: BTreeSet<_> =
+                    self.containers.iter().map(|container| container.image.0.clone()).collect();
                 for (image, (_, names)) in &mut self.images {
                     if names.remove(name) && names.is_empty() && used.contains(image) {
                         return Err(format!("{name} is in use"));
@@ -384,8 +391,11 @@ fn inspected(real: &Real) -> Inspection {
     labels.extend(real.labels.iter().map(|(name, value)| (name.clone(), value.as_str().into())));
     config["Labels"] = labels.into();
     let endpoints = real.spec.get("/NetworkingConfig/EndpointsConfig").cloned().unwrap_or_default();
-    let networks: BTreeMap<_, _> =
-        real.networks.iter().map(|name| (name.clone(), endpoints.get(name).cloned().unwrap_or(json!({})))).collect();
+    let networks: BTreeMap<_, _> = real
+        .networks
+        .iter()
+        .map(|name| (name.clone(), endpoints.get(name).cloned().unwrap_or(json!({}))))
+        .collect();
     Inspection {
         body: json!({
             "Created": time(real.created), "Config": config, "HostConfig": host,

@@ -5,4 +5,6 @@ mod model;
 
 mod scenarios;
 
+mod second_opinion;
+
 mod properties;

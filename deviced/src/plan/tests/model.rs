@@ -174,7 +174,8 @@ impl Model {
         let (desired, observed, known) = self.view();
         let plan = plan(&desired, &observed, &known);
         if let Err(violations) = check(&plan, &desired, &observed, &known) {
-            let said: Vec<_> = violations.iter().map(|violation| format!("{}: {violation}", violation.subject)).collect();
+            let said: Vec<_> =
+                violations.iter().map(|violation| format!("{}: {violation}", violation.subject)).collect();
             panic!("refused: {said:#?}\n{}", self.shown_with(&plan));
         }
         plan
@@ -187,7 +188,8 @@ impl Model {
             Step::Start(id) => {
                 let Ok(container) = self.engine.get(id) else { return false };
                 let digest = container.digest();
-                let fails = digest.is_some_and(|digest| self.engine.behaviours.get(&digest) != Some(&Behaviour::Good));
+                let fails = digest
+                    .is_some_and(|digest| self.engine.behaviours.get(&digest) != Some(&Behaviour::Good));
                 // What can't be started, and nothing is known that could be made in its place.
                 let id = &container.labels[crate::labels::ID];
                 let nothing = desired.containers.get(id).is_some_and(|wanted| wanted.target.is_err());
@@ -210,7 +212,12 @@ impl Model {
         let mut done = 0;
         let lists = [("networks", &plan.resources)]
             .into_iter()
-            .chain(plan.containers.iter().chain(&plan.strays).map(|(id, decision)| (id.as_str(), &decision.steps)))
+            .chain(
+                plan.containers
+                    .iter()
+                    .chain(&plan.strays)
+                    .map(|(id, decision)| (id.as_str(), &decision.steps)),
+            )
             .chain([("images", &plan.images)]);
         for (subject, steps) in lists {
             for step in steps {
@@ -256,7 +263,11 @@ impl Model {
                 let mut after = self.clone();
                 let _ = after.apply("", step);
                 let lost: Vec<_> = before.difference(&after.with_way_back()).cloned().collect();
-                assert!(lost.is_empty(), "{step} would leave nothing that works for {lost:?}\n{}", self.shown());
+                assert!(
+                    lost.is_empty(),
+                    "{step} would leave nothing that works for {lost:?}\n{}",
+                    self.shown()
+                );
             }
             Step::Start(id) => {
                 let Ok(container) = self.engine.get(id) else { return };
@@ -388,13 +399,16 @@ impl Model {
     fn judge(&mut self, container: &str, failure: &Failure) {
         let target = self.swaps[container].target.clone();
         let is_it = |verdict: &&mut Verdict| {
-            verdict.container == container && verdict.digest == target.digest && verdict.spec == target.spec.hash()
+            verdict.container == container
+                && verdict.digest == target.digest
+                && verdict.spec == target.spec.hash()
         };
         let behaviour = self.engine.behaviours.get(&target.digest);
         let is_fair = failure.reason != Reason::App || behaviour != Some(&Behaviour::Good);
         assert!(is_fair, "{} of {container} works, and was judged: {} (I5)", target.version, failure.text);
         if let Some(verdict) = self.verdicts.iter_mut().find(is_it) {
-            (verdict.attempts, verdict.failure, verdict.at) = (verdict.attempts + 1, failure.clone(), self.now);
+            (verdict.attempts, verdict.failure, verdict.at) =
+                (verdict.attempts + 1, failure.clone(), self.now);
         } else {
             self.verdicts.push(Verdict {
                 container: container.to_owned(),
@@ -446,7 +460,8 @@ impl Model {
         for (id, versions) in &mut self.versions {
             let Some(version) = versions.first_mut() else { continue };
             // What the engine does not start again, deviced would for ever.
-            let is_restarted = version.target.spec.get("/HostConfig/RestartPolicy/Name") != Some(&json!("no"));
+            let is_restarted =
+                version.target.spec.get("/HostConfig/RestartPolicy/Name") != Some(&json!("no"));
             let behaviour = self.engine.behaviours.get(&version.target.digest);
             let is_late = is_restarted && behaviour != Some(&Behaviour::Good);
             let running = self.engine.containers.iter().find(|container| {
@@ -497,38 +512,71 @@ impl Model {
             let _ = writeln!(
                 text,
                 "container {} {}: {:?} ({}, {:?}), {} {} {} of {}",
-                container.id.short(), container.name, container.state, container.exit_code, container.error,
-                label(crate::labels::VERSION), label(crate::labels::OPERATION), label(crate::labels::SPEC),
+                container.id.short(),
+                container.name,
+                container.state,
+                container.exit_code,
+                container.error,
+                label(crate::labels::VERSION),
+                label(crate::labels::OPERATION),
+                label(crate::labels::SPEC),
                 label(crate::labels::ID),
             );
         }
         for swap in self.swaps.values() {
             let _ = writeln!(
-                text, "swap {swap}: {:?}, {}, old {:?}, {}",
-                swap.stage, swap.operation, swap.old.as_ref().map(|old| old.short().to_owned()), swap.target.spec.hash(),
+                text,
+                "swap {swap}: {:?}, {}, old {:?}, {}",
+                swap.stage,
+                swap.operation,
+                swap.old.as_ref().map(|old| old.short().to_owned()),
+                swap.target.spec.hash(),
             );
         }
         for version in self.versions.values().flatten() {
             let _ = writeln!(
-                text, "version {} {} {} {} ended {:?} failure {:?} crashes {} by {}",
-                version.container, version.id, version.target.version, version.target.spec.hash(), version.ended,
-                version.failure, version.crashes, version.operation,
+                text,
+                "version {} {} {} {} ended {:?} failure {:?} crashes {} by {}",
+                version.container,
+                version.id,
+                version.target.version,
+                version.target.spec.hash(),
+                version.ended,
+                version.failure,
+                version.crashes,
+                version.operation,
             );
         }
         for verdict in &self.verdicts {
             let _ = writeln!(
-                text, "verdict {} {} {}: {:?} x{} {}s ago",
-                verdict.container, verdict.version, verdict.spec, verdict.failure, verdict.attempts, self.now - verdict.at,
+                text,
+                "verdict {} {} {}: {:?} x{} {}s ago",
+                verdict.container,
+                verdict.version,
+                verdict.spec,
+                verdict.failure,
+                verdict.attempts,
+                self.now - verdict.at,
             );
         }
         let _ = writeln!(text, "images {:?}", self.engine.images.keys().collect::<Vec<_>>());
-        let _ = writeln!(text, "proofs {:?}\nfailures {:?}\nsaid {:?}", self.proofs, self.failures, self.overrides);
+        let _ = writeln!(
+            text,
+            "proofs {:?}\nfailures {:?}\nsaid {:?}",
+            self.proofs, self.failures, self.overrides
+        );
         let (desired, ..) = self.view();
         for wanted in desired.containers.values() {
-            let target = |target: &crate::desired::Target| format!("{} {} {:?}", target.version, target.spec.hash(), target.image);
+            let target = |target: &crate::desired::Target| {
+                format!("{} {} {:?}", target.version, target.spec.hash(), target.image)
+            };
             let _ = writeln!(
-                text, "wanted {}: {:?}, meanwhile {:?}, rest {:?}",
-                wanted.id, wanted.target.as_ref().map(target), wanted.meanwhile.as_ref().map(target), wanted.rest,
+                text,
+                "wanted {}: {:?}, meanwhile {:?}, rest {:?}",
+                wanted.id,
+                wanted.target.as_ref().map(target),
+                wanted.meanwhile.as_ref().map(target),
+                wanted.rest,
             );
         }
         text
@@ -539,7 +587,8 @@ impl Model {
         let mut text = self.shown();
         let steps = |steps: &[Step]| steps.iter().map(ToString::to_string).collect::<Vec<_>>();
         for (id, decision) in plan.containers.iter().chain(&plan.strays) {
-            let _ = writeln!(text, "{id}: {:?}: {} {:#?}", decision.status, decision.why, steps(&decision.steps));
+            let _ =
+                writeln!(text, "{id}: {:?}: {} {:#?}", decision.status, decision.why, steps(&decision.steps));
         }
         let _ = writeln!(text, "{:#?} {:#?}", steps(&plan.resources), steps(&plan.images));
         text
@@ -569,7 +618,11 @@ impl Model {
             text.replace(container.id.short(), &format!("<{}>", container.name))
         });
         (0..=255).fold(named, |text, number| {
-            if text.contains("sha256:") { text.replace(&digest(number).to_string(), &format!("#{number}")) } else { text }
+            if text.contains("sha256:") {
+                text.replace(&digest(number).to_string(), &format!("#{number}"))
+            } else {
+                text
+            }
         })
     }
 }

@@ -57,17 +57,21 @@ enum Happening {
 
 fn happening() -> impl Strategy<Value = Happening> {
     let which = || 0..IDS.len();
-    let said = (prop::option::of(1_u8..6), any::<bool>(), any::<bool>(), 0_u8..4).prop_map(|(tag, stopped, paused, pinned)| {
-        Override {
+    let said = (prop::option::of(1_u8..6), any::<bool>(), any::<bool>(), 0_u8..4).prop_map(
+        |(tag, stopped, paused, pinned)| Override {
             tag: tag.map(|tag| format!("1.{tag}.0")),
             stopped,
             paused,
             pinned: (pinned == 1).then_some(1),
             ..Override::default()
-        }
-    });
+        },
+    );
     let state = prop::sample::select(vec![
-        State::Created, State::Exited, State::Dead, State::Removing, State::Paused,
+        State::Created,
+        State::Exited,
+        State::Dead,
+        State::Removing,
+        State::Paused,
     ]);
     let call = prop::sample::select(vec!["create", "start", "stop", "rename", "remove"]);
     prop_oneof![
@@ -114,7 +118,13 @@ fn document(wishes: &BTreeMap<&str, Wish>, unknown: &str) -> Value {
             2 => &["1.2.0"],
             _ => &["latest"],
         };
-        let restart = if *id == "job" { "no" } else if *id == "vpn" { "always" } else { "unless-stopped" };
+        let restart = if *id == "job" {
+            "no"
+        } else if *id == "vpn" {
+            "always"
+        } else {
+            "unless-stopped"
+        };
         let mut run = json!({"environment": {"LEVEL": wish.level.to_string()}, "restart": restart});
         match *id {
             "web" => {
@@ -154,7 +164,8 @@ impl World {
             world.publish(index, 1);
         }
         let none = Spec::default();
-        let other = world.model.engine.create("other", &ImageId("theirs".into()), none, BTreeMap::new()).unwrap();
+        let other =
+            world.model.engine.create("other", &ImageId("theirs".into()), none, BTreeMap::new()).unwrap();
         world.model.engine.start(&other).unwrap();
         world.foreign.push(("other".to_owned(), State::Running));
         world
@@ -216,7 +227,8 @@ impl World {
             }
             Happening::Detached(index) => self.by_hand(*index, |container| container.networks.clear()),
             Happening::Updated(index) => self.by_hand(*index, |container| {
-                container.spec.0["HostConfig"]["RestartPolicy"] = json!({"Name": "on-failure", "MaximumRetryCount": 2});
+                container.spec.0["HostConfig"]["RestartPolicy"] =
+                    json!({"Name": "on-failure", "MaximumRetryCount": 2});
             }),
             Happening::Foreign(index) => {
                 let (image, name) = (ImageId("theirs".into()), IDS[*index]);
@@ -263,7 +275,8 @@ impl World {
         assert!(model.swaps.is_empty(), "{:#?}", model.swaps);
         for id in IDS {
             let said = model.overrides.get(id).cloned().unwrap_or_default();
-            let ours: Vec<_> = model.engine.containers.iter().filter(|container| container.is_of(id)).collect();
+            let ours: Vec<_> =
+                model.engine.containers.iter().filter(|container| container.is_of(id)).collect();
             let up: Vec<_> = ours.iter().filter(|container| container.is_up()).collect();
             assert!(up.len() <= 1 || said.paused, "{id} runs twice: {up:#?}");
             if !self.wishes[id].named {
@@ -288,7 +301,10 @@ impl World {
         let (desired, ..) = model.view();
         let Ok(target) = &desired.containers[id].target else { return };
         // One that waits for its owner, which has no version that works.
-        if id == "app" && self.wishes["vpn"].named && model.container("vpn").is_none_or(|vpn| vpn.state != State::Running) {
+        if id == "app"
+            && self.wishes["vpn"].named
+            && model.container("vpn").is_none_or(|vpn| vpn.state != State::Running)
+        {
             return;
         }
         let behaviour = model.engine.behaviours.get(&target.digest).copied();
@@ -301,7 +317,8 @@ impl World {
         if !is_known && container.is_some_and(|container| container.exit_code == 1) {
             return;
         }
-        let container = container.unwrap_or_else(|| panic!("{id} is not there: {target:?}\n{}", model.shown()));
+        let container =
+            container.unwrap_or_else(|| panic!("{id} is not there: {target:?}\n{}", model.shown()));
         let waits = model.closed.contains(id);
         assert!(
             waits || behaviour != Some(Behaviour::Bad),
@@ -309,11 +326,23 @@ impl World {
             model.shown()
         );
         let has_done = id == "job" && container.state == State::Exited && container.exit_code == 0;
-        assert!(container.state == State::Running || has_done, "{id} does not run: {container:#?}\n{}", model.shown());
+        assert!(
+            container.state == State::Running || has_done,
+            "{id} does not run: {container:#?}\n{}",
+            model.shown()
+        );
         if !model.closed.contains(id) && target.image.is_some() {
             assert_eq!(container.digest(), Some(target.digest), "{id}: {container:#?}\n{target:?}");
-            assert_eq!(container.labels.get(labels::SPEC), Some(&target.spec.hash().0), "{id}: {container:#?}");
-            let name = if self.foreign.iter().any(|(name, _)| name == id) { format!("{id}-") } else { id.to_owned() };
+            assert_eq!(
+                container.labels.get(labels::SPEC),
+                Some(&target.spec.hash().0),
+                "{id}: {container:#?}"
+            );
+            let name = if self.foreign.iter().any(|(name, _)| name == id) {
+                format!("{id}-")
+            } else {
+                id.to_owned()
+            };
             assert!(container.name.starts_with(&name), "{id}: {}", container.name);
             let policy = container.spec.get("/HostConfig/RestartPolicy/Name");
             assert_ne!(policy, Some(&json!("on-failure")), "{id}: what somebody changed is not changed back");
