@@ -5,7 +5,7 @@ use dockerloader::reference::Reference;
 
 use super::Input;
 use crate::desired::Target;
-use crate::engine::{Image, ImageId, State};
+use crate::engine::{Container, Image, ImageId, State};
 use crate::spec::SpecHash;
 
 /// What is there already.
@@ -121,9 +121,9 @@ impl<'a> Local<'a> {
             return Some(image.id.clone());
         }
         // The engine forgets digests of what it imports or saves: containers and the history know it too.
-        let of_containers = observed.of(&self.input.container.id).filter_map(|container| {
-            (container.made()?.digest.as_ref() == Some(digest)).then(|| container.image_id.clone())
-        });
+        let is_it = |container: &&Container| container.made().is_some_and(|made| made.digest.as_ref() == Some(digest));
+        let of_containers = observed.of(&self.input.container.id).filter(is_it);
+        let of_containers = of_containers.map(|container| container.image_id.clone());
         let ran = self.input.versions.iter().filter(|version| version.target.digest == *digest);
         let of_history = ran.filter_map(|version| version.target.image.clone());
         of_containers.chain(of_history).find(|id| observed.image(id).is_some())

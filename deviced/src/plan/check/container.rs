@@ -107,7 +107,7 @@ impl<'a> Walk<'a> {
         self.of_subject().find(|container| container.id == *id)
     }
 
-    fn new(&self, swap: &Swap) -> Option<&'a Container> {
+    fn made_by(&self, swap: &Swap) -> Option<&'a Container> {
         self.of_subject().find(|container| {
             container.labels.get(labels::OPERATION) == Some(&swap.operation)
                 && Some(&container.id) != swap.old.as_ref()
@@ -136,7 +136,7 @@ impl<'a> Walk<'a> {
                     image.is_some_and(|image| facts.observed.images.iter().any(|found| found.id == *image));
                 (!has_image).then(|| "the image is not here".to_owned())
             }
-            Stage::Switch | Stage::Prove if self.new(swap).is_none() => {
+            Stage::Switch | Stage::Prove if self.made_by(swap).is_none() => {
                 Some("there is no container to take the old one's place".to_owned())
             }
             Stage::Retire if !self.may_retire(swap) => {
@@ -158,7 +158,7 @@ impl<'a> Walk<'a> {
         let restores = matches!(swap.cause, Cause::Missing | Cause::Broken(_) | Cause::Namespace(_));
         let is_adopted = swap.cause == Cause::Adopted && swap.old.is_none();
         let runs =
-            || self.new(swap).is_some_and(|new| matches!(new.state, State::Running | State::Restarting));
+            || self.made_by(swap).is_some_and(|new| matches!(new.state, State::Running | State::Restarting));
         is_proven || (restores && has_worked) || (is_adopted && runs())
     }
 
@@ -189,7 +189,7 @@ impl<'a> Walk<'a> {
         if !is_recorded {
             return Some("nothing is written down about it".to_owned());
         }
-        if self.swap.as_ref().is_some_and(|swap| self.new(swap).is_some()) {
+        if self.swap.as_ref().is_some_and(|swap| self.made_by(swap).is_some()) {
             return Some("it has been created already".to_owned());
         }
         self.name(name)
@@ -204,7 +204,7 @@ impl<'a> Walk<'a> {
 
     fn start(&self, id: &ContainerId) -> Option<String> {
         let swap = self.swap.as_ref()?;
-        let is_new = self.new(swap).is_some_and(|new| new.id == *id);
+        let is_new = self.made_by(swap).is_some_and(|new| new.id == *id);
         if is_new && self.is_judged(swap) && !matches!(swap.cause, Cause::Adopted) {
             return Some(format!("{} has been judged (I4)", swap.target.version));
         }
@@ -218,7 +218,7 @@ impl<'a> Walk<'a> {
             return None;
         }
         if let Some(swap) = &self.swap {
-            let new = self.new(swap);
+            let new = self.made_by(swap);
             let is_old = swap.old.as_ref() == Some(id);
             let may = match swap.stage {
                 Stage::Switch | Stage::Prove | Stage::Retire => is_old && new.is_some(),
@@ -246,14 +246,14 @@ impl<'a> Walk<'a> {
             return None;
         }
         if let Some(swap) = &self.swap {
-            let is_new = self.new(swap).is_some_and(|new| new.id == *id);
+            let is_new = self.made_by(swap).is_some_and(|new| new.id == *id);
             return match swap.stage {
                 // It never ran unless somebody started it by hand, and nothing was stopped for it; or it has failed.
                 Stage::Create | Stage::Hook | Stage::Revert(_) if is_new && !self.is_in_force(container) => {
                     None
                 }
                 Stage::Retire
-                    if swap.old.as_ref() == Some(id) && self.committed && self.new(swap).is_some() =>
+                    if swap.old.as_ref() == Some(id) && self.committed && self.made_by(swap).is_some() =>
                 {
                     None
                 }

@@ -935,7 +935,9 @@ fn images_go_when_nobody_needs_them() {
         remove image acme/web@#13
         ",
     );
-    model.engine.images.values_mut().for_each(|(_, names)| drop(names.insert("mine:1".to_owned())));
+    for (_, names) in model.engine.images.values_mut() {
+        names.insert("mine:1".to_owned());
+    }
     says(
         &model,
         "
