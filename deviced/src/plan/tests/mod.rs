@@ -5,6 +5,8 @@ mod model;
 
 mod scenarios;
 
+mod killed;
+
 mod second_opinion;
 
 mod properties;

@@ -202,6 +202,19 @@ impl Model {
         lists.chain([&plan.resources, &plan.images]).map(Vec::len).sum()
     }
 
+    /// Whether nothing is done and nothing is watched.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.steps() == 0 && self.swaps.is_empty() && self.failures.is_empty()
+    }
+
+    /// How many steps a pass has now.
+    pub(super) fn steps(&self) -> usize {
+        let plan = self.plan();
+        let decisions = plan.containers.values().chain(plan.strays.values());
+        let lists = decisions.map(|decision| &decision.steps).chain([&plan.resources, &plan.images]);
+        lists.map(Vec::len).sum()
+    }
+
     /// One pass; it is cut off after `cut` steps, and the process with it. How many steps that lead somewhere there were.
     pub(super) fn pass(&mut self, cut: Option<usize>) -> usize {
         let plan = self.plan();
