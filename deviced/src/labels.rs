@@ -2,6 +2,8 @@
 
 /// The container of the document; on a network or volume its name in the document.
 pub const ID: &str = "deviced.id";
+/// Whose it is: several deviceds may share an engine, each with its own `DEVICED_INSTANCE`. What is another's is nobody's of ours.
+pub const INSTANCE: &str = "deviced.instance";
 /// The operation that made it.
 pub const OPERATION: &str = "deviced.operation";
 /// The digest of the version's manifest.

@@ -84,6 +84,26 @@ pub enum Action {
     Forget(String),
 }
 
+impl Action {
+    /// In a word or two, for the audit.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Remove => "remove",
+            Self::Update => "update",
+            Self::Rollback(_) => "rollback",
+            Self::Release => "release",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Tag(_) => "tag",
+            Self::Arguments(_) => "arguments",
+            Self::Forget(_) => "forget",
+        }
+    }
+}
+
 /// It will be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use dockerloader::digest::Digest;
 
-use crate::engine::{Container, ContainerId, Image, Inspection, Network, Volume};
+use crate::engine::{Container, ContainerId, Image, ImageId, Inspection, Network, State, Volume};
+use crate::history::Version;
 use crate::labels;
 use crate::spec::SpecHash;
+use crate::swap::Swap;
 
 /// The engine at one moment.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -59,9 +61,42 @@ impl Observed {
     }
 
     /// All containers of ours for one of the document.
-    pub fn of<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a Container> {
+    pub fn of<'a>(&'a self, id: &str) -> impl Iterator<Item = &'a Container> {
         self.containers
             .iter()
             .filter(move |container| container.labels.get(labels::ID).is_some_and(|own| own == id))
+    }
+
+    /// The container of ours that is the current one for an entry of the document: the old one while it is being replaced; else the one that the
+    /// history says proved itself; else one that runs; else the one with its name; else the newest.
+    pub fn current<'a>(
+        &'a self,
+        id: &str,
+        swap: Option<&Swap>,
+        versions: &[Version],
+    ) -> Option<&'a Container> {
+        if let Some(swap) = swap {
+            return self.container(swap.old.as_ref()?);
+        }
+        let open = versions.first().filter(|version| version.ended.is_none()).map(|version| &version.operation);
+        self.of(id).max_by_key(|container| {
+            let is_known = open.is_some() && container.labels.get(labels::OPERATION) == open;
+            let runs = matches!(container.state, State::Running | State::Paused | State::Restarting);
+            let is_whole = !matches!(container.state, State::Removing | State::Dead);
+            (is_known, runs, is_whole, container.name == id, container.created, &container.id)
+        })
+    }
+
+    /// What an operation has made for an entry of the document, besides what it replaces.
+    pub fn made_by<'a>(&'a self, id: &str, operation: &str, old: Option<&ContainerId>) -> Option<&'a Container> {
+        self.of(id).find(|container| {
+            let made_by = container.labels.get(labels::OPERATION);
+            made_by.is_some_and(|made_by| made_by == operation) && Some(&container.id) != old
+        })
+    }
+
+    /// The image with this id.
+    pub fn image(&self, id: &ImageId) -> Option<&Image> {
+        self.images.iter().find(|image| image.id == *id)
     }
 }

@@ -1,5 +1,7 @@
 //! A replacement that is under way, as it is written down before each stage, and what becomes of it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::desired::Target;
@@ -44,6 +46,8 @@ pub enum Cause {
     Rollback,
     /// The version that ran was judged in its probation.
     Probation,
+    /// It was there, and the history did not know it.
+    Adopted,
 }
 
 /// A difference between what is and what has to be.
@@ -98,4 +102,72 @@ pub enum Reason {
     Interrupted,
     /// Somebody rolled back.
     Operator,
+}
+
+/// Proofs of one replacement that may be interrupted before it is given up.
+pub const INTERRUPTIONS: u32 = 3;
+/// So often may a version's container end before the version has failed, while it proves itself and in its probation.
+pub const CRASHES: u32 = 3;
+
+impl Stage {
+    /// In a word, as in the documentation.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Hook => "hook",
+            Self::Switch => "switch",
+            Self::Prove => "prove",
+            Self::Retire => "retire",
+            Self::Revert(_) => "revert",
+        }
+    }
+}
+
+impl Failure {
+    /// A failure with its sentence.
+    pub fn new(reason: Reason, text: impl Into<String>) -> Self {
+        Self { reason, text: text.into() }
+    }
+}
+
+impl fmt::Display for Swap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} ({})", self.container, self.target.version, self.cause)
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("there is none"),
+            Self::Version => f.write_str("another version"),
+            Self::Drift(drift) => {
+                let fields: Vec<_> = drift.iter().map(|drift| drift.field.as_str()).collect();
+                write!(f, "other options: {}", fields.join(", "))
+            }
+            Self::Namespace(owner) => write!(f, "{owner}, whose namespace it shares, was replaced"),
+            Self::Broken(why) => f.write_str(why),
+            Self::Rollback => f.write_str("rolled back by hand"),
+            Self::Probation => f.write_str("what ran was judged in its probation"),
+            Self::Adopted => f.write_str("it was there already"),
+        }
+    }
+}
+
+impl Reason {
+    /// In a word, as in the documentation.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::App => "app",
+            Self::Environment => "environment",
+            Self::Interrupted => "interrupted",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }

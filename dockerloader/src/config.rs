@@ -1,6 +1,7 @@
 //! Environment -> [`Settings`]: pure, and a wrong value is refused by name (nothing is guessed).
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -54,6 +55,36 @@ pub struct RegistrySettings {
     pub platform: Option<String>,
     /// `DOCKERLOADER_REGISTRY_TIMEOUT_MS`, 30000: how long a registry may be silent before an answer, or within one.
     pub timeout: Duration,
+    /// Who asks a host, by `host[:port]`, instead of whom Docker's configuration has for it. No variable sets this.
+    pub logins: BTreeMap<String, Login>,
+    /// Headers for a host besides those of the protocol, by `host[:port]` and name. No variable sets this.
+    pub headers: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// A user's name and password. The password is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The name.
+    pub user: String,
+    password: String,
+}
+
+impl Login {
+    /// A user with a password.
+    pub fn new(user: impl Into<String>, password: impl Into<String>) -> Self {
+        Self { user: user.into(), password: password.into() }
+    }
+
+    /// The password, for whoever has to be shown it.
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
+    }
 }
 
 impl Default for RegistrySettings {
@@ -65,6 +96,8 @@ impl Default for RegistrySettings {
             insecure: Vec::new(),
             platform: None,
             timeout: Duration::from_millis(REGISTRY_TIMEOUT_MS),
+            logins: BTreeMap::new(),
+            headers: BTreeMap::new(),
         }
     }
 }
@@ -205,6 +238,7 @@ impl Settings {
                     REGISTRY_TIMEOUT_MS,
                     100..=3_600_000,
                 )?,
+                ..RegistrySettings::default()
             },
         })
     }

@@ -44,6 +44,10 @@ pub struct Limits {
     pub token_bytes: Limit,
     /// Bytes that are read of an error answer's body.
     pub error_bytes: Limit,
+    /// Bytes of one page of a list of tags.
+    pub tag_page_bytes: Limit,
+    /// Tags of one repository, over all pages. Each takes up to 150 bytes of memory.
+    pub tags: Limit,
     /// Entries of an image index.
     pub index_entries: Limit,
     /// Layers of an image.
@@ -88,6 +92,8 @@ impl Default for Limits {
             config_bytes: Limit::new("config-bytes", 8 << 20),
             token_bytes: Limit::new("token-bytes", 64 << 10),
             error_bytes: Limit::new("error-bytes", 64 << 10),
+            tag_page_bytes: Limit::new("tag-page-bytes", 4 << 20),
+            tags: Limit::new("tags", 100_000),
             index_entries: Limit::new("index-entries", 1000),
             layers: Limit::new("layers", 500),
             layer_bytes: Limit::new("layer-bytes", 64 << 30),

@@ -176,7 +176,7 @@ fn is_path_part(part: &str) -> bool {
     part.starts_with(word) && part.ends_with(word) && separators_are_fine
 }
 
-fn is_tag(tag: &str) -> bool {
+pub(crate) fn is_tag(tag: &str) -> bool {
     (1..=128).contains(&tag.len())
         && !tag.starts_with(['.', '-'])
         && tag.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))

@@ -76,6 +76,7 @@ const NEEDS: &[Need] = &[
     container("dockerd", &["docker.io"], "runs the containers"),
     container("docker", &["docker-cli", "docker.io"], "its command line"),
     container("docker-compose", &["docker-compose"], "starts the registries; `docker compose` does too"),
+    container("podman", &["podman"], "the device manager with another engine"),
     container("docker-registry", &["docker-registry"], "the registry, where its image can't be pulled"),
 ];
 

@@ -114,6 +114,10 @@ fn containers(stages: &mut Stages, arguments: &Arguments) {
             counted(call.envs(&services.environment()), tests)
         });
     }
+    stages.run("device manager", |tests| {
+        let call = cargo().args(["nextest", "run", "--package", "deviced", "--profile", "engine", "--no-tests", "pass"]);
+        counted(call.args(&arguments.filter).envs(&services.environment()), tests)
+    });
     stages.run("clean up", |_| {
         drop(services);
         Ok(Verdict::Passed)

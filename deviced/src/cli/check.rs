@@ -1,52 +1,33 @@
 //! `check` and `schema`: a document without a device.
 
-use std::fs::File;
-use std::io::{self, Read as _, Write as _};
-use std::path::Path;
-use std::process::ExitCode;
-
 use serde_json::json;
 
 use super::arguments::Check;
-use crate::document::{Document, MAX_BYTES, Refused, schema};
+use super::exit::Exit;
+use super::failure::{Failure, Result};
+use super::{output, read};
+use crate::document::{Document, Refused, schema};
 
-/// `sysexits.h`, EX_NOINPUT.
-const NO_INPUT: u8 = 66;
-
-pub(super) fn check(arguments: &Check) -> ExitCode {
+pub(super) fn check(arguments: &Check) -> Result<Exit> {
     let name = arguments.file.display();
-    let text = match read(&arguments.file) {
-        Ok(text) => text,
-        Err(error) => {
-            eprintln!("deviced: {name}: {error}");
-            return ExitCode::from(NO_INPUT);
+    let checked = Document::read(&read::text(&arguments.file)?);
+    if arguments.json {
+        output::print(&format!("{}\n", as_json(&checked)))?;
+        return Ok(if checked.is_ok() { Exit::Done } else { Exit::No });
+    }
+    match checked {
+        Ok(document) => output::print(&format!("{name}: right; {}\n", summary(&document)))?,
+        Err(refused) => {
+            let findings = refused.to_string().lines().map(|line| format!("{name}:{line}")).collect();
+            return Err(Failure::silent(Exit::No).with(findings));
         }
-    };
-    let checked = Document::read(&text);
-    match &checked {
-        _ if arguments.json => println!("{}", as_json(&checked)),
-        Ok(document) => println!("{name}: right; {}", summary(document)),
-        Err(refused) => refused.to_string().lines().for_each(|line| eprintln!("{name}:{line}")),
     }
-    if checked.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    Ok(Exit::Done)
 }
 
-pub(super) fn print_schema() -> ExitCode {
-    // A pipe that is closed early is no failure.
-    let _ = writeln!(io::stdout(), "{:#}", schema().as_value());
-    ExitCode::SUCCESS
-}
-
-/// At most one byte more than a document may have, so that what is too large is refused and not read.
-fn read(path: &Path) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    let limit = MAX_BYTES as u64 + 1;
-    if path == Path::new("-") {
-        io::stdin().take(limit).read_to_end(&mut bytes)?;
-    } else {
-        File::open(path)?.take(limit).read_to_end(&mut bytes)?;
-    }
-    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not UTF-8 text"))
+pub(super) fn print_schema() -> Result<Exit> {
+    output::print(&format!("{:#}\n", schema().as_value()))?;
+    Ok(Exit::Done)
 }
 
 fn summary(document: &Document) -> String {
@@ -56,7 +37,7 @@ fn summary(document: &Document) -> String {
     if paused == 0 { containers } else { format!("{containers}, {paused} of them paused") }
 }
 
-fn as_json(checked: &Result<Document, Refused>) -> serde_json::Value {
+fn as_json(checked: &std::result::Result<Document, Refused>) -> serde_json::Value {
     let findings = checked.as_ref().err().map_or(&[][..], |refused| &refused.findings);
     let findings: Vec<_> = findings
         .iter()

@@ -33,6 +33,7 @@ use container::Container;
 use registry::Registry;
 use resources::{Network, Volume};
 use source::Source;
+pub(crate) use unknown::nearest;
 
 /// What a device has to run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -115,7 +115,7 @@ fn unknown(pointer: Pointer, name: &str, known: &Map<String, Value>) -> Finding 
 }
 
 /// The name that is most like another, if one is like it.
-pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+pub(crate) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let plain = |name: &str| name.to_ascii_lowercase().replace(['_', '-'], "");
     let wanted = plain(name);
     let far = |other: &str| strsim::damerau_levenshtein(&wanted, &plain(other));

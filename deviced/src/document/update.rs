@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
+use jiff::civil::Date;
+use jiff::{ToSpan as _, Zoned};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer};
 use serde::{Deserialize as DeserializeDerive, Serialize, Serializer};
@@ -159,6 +162,27 @@ impl Window {
     }
 }
 
+impl Window {
+    /// How long until it opens; `None` while it is open. A window that a change of the clocks skips on some day opens a day later.
+    pub fn opens_in(&self, now: &Zoned) -> Option<Duration> {
+        let weekday = |date: Date| usize::try_from(date.weekday().to_monday_zero_offset()).unwrap_or(0);
+        let minute = u16::try_from(now.hour()).unwrap_or(0) * 60 + u16::try_from(now.minute()).unwrap_or(0);
+        if self.contains(weekday(now.date()), minute) {
+            return None;
+        }
+        let begins = |ahead: i64| {
+            let date = now.date().checked_add(ahead.days()).ok()?;
+            let is_meant = self.days.get(weekday(date)).copied().unwrap_or(false);
+            // 24:00 is the next day's beginning.
+            let begin = date.at(0, 0, 0, 0).checked_add(i64::from(self.from).minutes()).ok()?;
+            let begin = begin.to_zoned(now.time_zone().clone()).ok()?;
+            let left = Duration::try_from(now.duration_until(&begin)).ok()?;
+            (is_meant && !left.is_zero()).then_some(left)
+        };
+        Some((0..=8).find_map(begins).unwrap_or(Duration::from_secs(24 * 3600)))
+    }
+}
+
 fn minutes(text: &str) -> Option<u16> {
     let (hour, minute) = text.split_once(':')?;
     let (hour, minute) = (hour.parse::<u16>().ok()?, minute.parse::<u16>().ok()?);
@@ -241,6 +265,22 @@ mod tests {
             assert_eq!(Window::read(written).unwrap(), window, "{text}");
             assert!(window.contains(inside.0, inside.1), "{text}");
             assert!(!window.contains(outside.0, outside.1), "{text}");
+        }
+        for (text, now, opens) in [
+            ("02:00-05:00 UTC", "2026-11-23T01:30:00Z[UTC]", Some(30)),
+            ("02:00-05:00 UTC", "2026-11-23T02:00:00Z[UTC]", None),
+            ("02:00-05:00 UTC", "2026-11-23T05:00:00Z[UTC]", Some(21 * 60)),
+            ("22:00-04:00 UTC", "2026-11-23T03:59:00Z[UTC]", None),
+            // A Monday, and the window begins on Saturdays.
+            ("Sat 22:00-04:00 UTC", "2026-11-23T22:00:00Z[UTC]", Some(5 * 24 * 60)),
+            ("Sat 22:00-04:00 UTC", "2026-11-22T03:00:00Z[UTC]", None),
+            ("02:00-05:00", "2026-11-23T01:30:00+01:00[Europe/Madrid]", Some(30)),
+            // The clocks go forward at 02:00: there is no 02:30 on that day, and 03:30 stands for it.
+            ("02:30-05:00", "2026-03-29T01:30:00+01:00[Europe/Madrid]", Some(60)),
+        ] {
+            let now: Zoned = now.parse().unwrap();
+            let opens = opens.map(|minutes| Duration::from_secs(minutes * 60));
+            assert_eq!(Window::read(text).unwrap().opens_in(&now), opens, "{text} at {now}");
         }
         for wrong in [
             "",

@@ -1,4 +1,33 @@
 //! The container engine: all that is ever done to it, and what it says. The only place that speaks to Docker.
+//!
+//! The flow: what is asked -> `version` (which API) and `link` (one connection for each request) -> the engine; its answer -> `list`, `inspect`, `pull`,
+//! `lines`, `logs`, `events` (pure). `docker` puts them together.
+
+mod version;
+
+mod failure;
+
+mod link;
+
+mod list;
+
+mod inspect;
+
+mod create;
+
+mod pull;
+
+mod lines;
+
+mod logs;
+
+mod events;
+
+mod streams;
+
+mod docker;
+
+pub use docker::{Deadlines, Docker};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -42,6 +71,8 @@ impl fmt::Display for ImageId {
 
 /// All that deviced does with an engine. Each call has a deadline, after which it is [`Error::Silent`].
 pub trait Engine: Send + Sync + 'static {
+    /// Requests that have been sent to it.
+    fn calls(&self) -> u64;
     /// What it is. Asked at each connection, which also agrees on a version of the API.
     fn facts(&self) -> impl Future<Output = Result<Facts, Error>> + Send;
     /// All containers, running or not, ours or not: one call.
@@ -197,6 +228,21 @@ pub enum State {
     Removing,
     /// It could not be removed whole.
     Dead,
+}
+
+impl State {
+    /// The engine's word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Restarting => "restarting",
+            Self::Exited => "exited",
+            Self::Removing => "removing",
+            Self::Dead => "dead",
+        }
+    }
 }
 
 /// What a health check says.

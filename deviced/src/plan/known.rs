@@ -24,8 +24,12 @@ pub struct Known {
     pub hooks: BTreeMap<String, HooksEnd>,
     /// Pulls that are under way or have failed, by manifest.
     pub pulls: BTreeMap<Digest, PullState>,
-    /// Containers whose last steps failed: why, and how long they are left alone.
+    /// Containers whose last steps failed: why, and how long they are left alone. Images whose removal failed, by name. A failure ends when a
+    /// swap was written down after it.
     pub failures: BTreeMap<String, Pause>,
+    /// Containers that deviced has started or changed in place a short while ago: how long until it may do so again. That grows while it has to be
+    /// done over and over, so that one that ends at once is not started without pause.
+    pub rests: BTreeMap<String, Duration>,
     /// Containers whose window is closed, and when it opens.
     pub closed: BTreeMap<String, Duration>,
     /// Containers that somebody wants updated now, whatever their window says.

@@ -58,6 +58,38 @@ pub enum Status {
     Blocked,
 }
 
+impl Decision {
+    /// One without steps.
+    pub(super) fn new(status: Status, why: impl Into<String>) -> Self {
+        Self { status, why: why.into(), drift: Vec::new(), steps: Vec::new(), again: None }
+    }
+
+    /// One that does something.
+    pub(super) fn act(why: impl Into<String>, steps: Vec<Step>) -> Self {
+        Self { steps, ..Self::new(Status::Acting, why) }
+    }
+
+    /// One that waits, with a time after which to look again.
+    pub(super) fn wait(why: impl Into<String>, again: Option<Duration>) -> Self {
+        Self { again, ..Self::new(Status::Waiting, why) }
+    }
+}
+
+impl Status {
+    /// The word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Settled => "settled",
+            Self::Acting => "acting",
+            Self::Proving => "proving",
+            Self::Waiting => "waiting",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+            Self::Blocked => "blocked",
+        }
+    }
+}
+
 /// One thing to do. Each is idempotent.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
@@ -165,4 +197,31 @@ pub enum Step {
     },
     /// Takes a name away from an image, and its layers if it was the last one.
     RemoveImage(String),
+}
+
+impl Step {
+    /// The engine's container that it changes.
+    pub const fn touches(&self) -> Option<&ContainerId> {
+        match self {
+            Self::Start(id)
+            | Self::Stop(id)
+            | Self::Remove(id)
+            | Self::Rename { id, .. }
+            | Self::Update { id, .. }
+            | Self::Connect { id, .. }
+            | Self::Disconnect { id, .. }
+            | Self::Hooks { id, .. } => Some(id),
+            Self::Record(_)
+            | Self::Pull { .. }
+            | Self::Create { .. }
+            | Self::KeepLog(_)
+            | Self::Judge { .. }
+            | Self::Commit { .. }
+            | Self::Finish { .. }
+            | Self::CreateNetwork { .. }
+            | Self::RemoveNetwork(_)
+            | Self::CreateVolume { .. }
+            | Self::RemoveImage(_) => None,
+        }
+    }
 }

@@ -136,7 +136,7 @@ pub struct ContainerReport {
     /// What is kept to go back to.
     pub kept: Vec<VersionReport>,
     /// Labels of the document, for selecting.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
 }
 

@@ -291,6 +291,7 @@ fn sentence(cause: &Cause) -> String {
         Cause::Namespace(container) => format!("{container}, whose namespace it shares, was replaced"),
         Cause::Broken(problem) => format!("what was there could not be used: {problem}"),
         Cause::Rollback => "somebody rolled back".to_owned(),
+        Cause::Adopted => "it was there already".to_owned(),
         Cause::Probation => "the version before was judged in its probation".to_owned(),
     }
 }

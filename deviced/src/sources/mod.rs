@@ -1,11 +1,48 @@
-//! Where versions come from: registries are probed, ranked and asked.
+//! Where versions come from: registries are probed, ranked and asked, and what they have is brought to the engine.
+//!
+//! A container's image -> the repositories that may have it ([`candidates`]) -> in the order of their distance ([`rank`]) -> one question
+//! after the other ([`question`]) -> offers ([`survey`]). An offer is pulled by its digest, by the engine itself where it can be, else
+//! through a registry on loopback ([`relay`]), in which each blob comes from the closest registry that has it ([`feed`]).
 
+mod candidates;
+
+mod rank;
+
+mod words;
+
+mod question;
+
+mod problems;
+
+mod clients;
+
+mod survey;
+
+mod pulling;
+
+mod tries;
+
+mod ticket;
+
+mod feed;
+
+mod route;
+
+mod relay;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use candidates::{Candidate, candidates};
+pub use problems::Problem;
+pub use pulling::Pulling;
+pub use survey::{Sources, Survey};
+pub use words::Said;
+
 /// What is known about a registry.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RegistryState {
     /// Its URL, as in the document.
@@ -17,6 +54,9 @@ pub struct RegistryState {
     pub latency: Option<Duration>,
     /// Its place, 1 for the closest.
     pub rank: usize,
+    /// Requests in a row that failed.
+    #[serde(default)]
+    pub failures: u32,
     /// What went wrong last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -28,4 +68,7 @@ pub struct RegistryState {
     pub asked: Option<i64>,
     /// Requests since deviced started.
     pub requests: u64,
+    /// What it said last about tags, by `image:tag` as in the document.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub said: BTreeMap<String, Said>,
 }

@@ -83,7 +83,7 @@ pub(super) async fn refusal(
 }
 
 /// Whether an address is one of `host[:port]`, which may be in capitals, or have the port that goes without saying.
-fn is_of(url: &Url, host: &str) -> bool {
+pub(super) fn is_of(url: &Url, host: &str) -> bool {
     Url::parse(&format!("{}://{host}", url.scheme())).is_ok_and(|own| own.origin() == url.origin())
 }
 

@@ -28,6 +28,23 @@ pub(super) enum What {
     Manifest(String),
     /// A blob.
     Blob(Digest),
+    /// The list of tags; its first page, or the one with this query.
+    Tags(Option<String>),
+}
+
+impl What {
+    fn path(&self, endpoint: &Endpoint) -> String {
+        match self {
+            Self::Manifest(name) => endpoint.path("manifests", name),
+            Self::Blob(digest) => endpoint.path("blobs", &digest.to_string()),
+            Self::Tags(None) => endpoint.path("tags", "list"),
+            Self::Tags(Some(query)) => {
+                let first = endpoint.path("tags", "list");
+                let joint = if first.contains('?') { '&' } else { '?' };
+                format!("{first}{joint}{query}")
+            }
+        }
+    }
 }
 
 impl fmt::Display for What {
@@ -35,6 +52,7 @@ impl fmt::Display for What {
         match self {
             Self::Manifest(name) => write!(f, "the manifest {name}"),
             Self::Blob(digest) => write!(f, "the blob {digest}"),
+            Self::Tags(_) => f.write_str("the list of tags"),
         }
     }
 }
@@ -77,9 +95,20 @@ impl Client {
         what: &What,
         headers: HeaderMap,
     ) -> Result<Response, Error> {
+        self.in_its_language(endpoint, |scheme| {
+            self.ask_over(scheme, endpoint, method.clone(), what, headers.clone())
+        })
+        .await
+    }
+
+    /// HTTPS first, and plain HTTP where that is allowed and the host doesn't speak TLS.
+    async fn in_its_language<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        endpoint: &Endpoint,
+        ask: impl Fn(&'static str) -> F,
+    ) -> Result<T, Error> {
         let host = &endpoint.host;
         let known = if endpoint.plain_http { self.hosts.is_plain(host) } else { Some(false) };
-        let ask = |scheme| self.ask_over(scheme, endpoint, method.clone(), what, headers.clone());
         match known {
             Some(false) => ask("https").await,
             Some(true) => ask("http").await,
@@ -101,23 +130,14 @@ impl Client {
         what: &What,
         mut headers: HeaderMap,
     ) -> Result<Response, Error> {
-        let path = match what {
-            What::Manifest(name) => endpoint.path("manifests", name),
-            What::Blob(digest) => endpoint.path("blobs", &digest.to_string()),
-        };
-        let url = Url::parse(&format!("{scheme}://{}{path}", endpoint.host)).map_err(|error| {
-            Error::Malformed { host: endpoint.host.clone(), what: "the address", problem: error.to_string() }
-        })?;
+        let url = url_at(scheme, endpoint, &what.path(endpoint))?;
         if let What::Manifest(_) = what {
             headers.insert(ACCEPT, HeaderValue::from_static(media_type::ACCEPT));
         }
         let mut request = Request { headers, ..Request::new(method, url.clone()) };
         request.authorization = self.authenticator.current(&self.transport, endpoint, &url).await?;
         let response = self.transport.send(request.clone()).await?;
-        if endpoint.plain_http {
-            // Whatever comes of it: another try must not ask in the other language, and take the challenge along.
-            self.hosts.note_plain(&endpoint.host, scheme == "http");
-        }
+        self.note_language(endpoint, scheme);
         // A 401 of another host, behind a redirect, is not about what the registry knows us by.
         if response.status() != StatusCode::UNAUTHORIZED || response.url().origin() != url.origin() {
             return Ok(response);
@@ -132,6 +152,25 @@ impl Client {
             }
             None => Ok(response),
         }
+    }
+
+    /// Whatever comes of an answer: another try must not ask in the other language, and take the challenge along.
+    fn note_language(&self, endpoint: &Endpoint, scheme: &str) {
+        if endpoint.plain_http {
+            self.hosts.note_plain(&endpoint.host, scheme == "http");
+        }
+    }
+
+    /// The answer to a stranger's `GET /v2/`, whatever its status, and how long it took.
+    pub(super) async fn greet(&self, endpoint: &Endpoint) -> Result<(Response, Duration), Error> {
+        self.in_its_language(endpoint, |scheme| async move {
+            let request = Request::new(Method::GET, url_at(scheme, endpoint, "/v2/")?);
+            let began = clock::now();
+            let response = self.transport.send(request).await?;
+            self.note_language(endpoint, scheme);
+            Ok((response, clock::now().saturating_duration_since(began)))
+        })
+        .await
     }
 
     /// The error that an answer without success stands for.
@@ -228,6 +267,14 @@ impl Client {
             }),
         }
     }
+}
+
+fn url_at(scheme: &str, endpoint: &Endpoint, path: &str) -> Result<Url, Error> {
+    Url::parse(&format!("{scheme}://{}{path}", endpoint.host)).map_err(|error| Error::Malformed {
+        host: endpoint.host.clone(),
+        what: "the address",
+        problem: error.to_string(),
+    })
 }
 
 /// `Docker-Content-Digest`, if there is one that we can verify.

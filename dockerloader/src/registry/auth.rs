@@ -14,11 +14,12 @@ use tokio::sync::OnceCell;
 use super::answer::{self, Asked};
 use super::challenge::{self, Challenge};
 use super::credentials::{self, Credential, Found};
-use super::endpoint::{Endpoint, credential_keys, is_loopback};
+use super::endpoint::{Endpoint, address, credential_keys, is_loopback};
 use super::error::{Error, printable};
 use super::token::{self, Token};
 use super::transport::{Request, Transport, host_of};
 use crate::clock::{self, Instant};
+use crate::config::RegistrySettings;
 use crate::limits::Limits;
 
 /// How we are called at a token service (OAuth 2, `client_id`).
@@ -53,8 +54,17 @@ impl Grant {
 }
 
 impl Authenticator {
-    pub(super) fn new(docker_config: Option<PathBuf>, limits: Limits) -> Self {
-        Self { docker_config, limits, credentials: Mutex::default(), grants: Mutex::default() }
+    pub(super) fn new(settings: &RegistrySettings, limits: Limits) -> Self {
+        let given = settings.logins.iter().map(|(host, login)| {
+            let cell = OnceCell::new_with(Some(Found::given(login)));
+            (address(host).to_owned(), Arc::new(cell))
+        });
+        Self {
+            docker_config: settings.docker_config.clone(),
+            limits,
+            credentials: Mutex::new(given.collect()),
+            grants: Mutex::default(),
+        }
     }
 
     /// The header for a request, as far as it is known what the registry wants: a token that has run out is renewed here,
@@ -99,6 +109,11 @@ impl Authenticator {
     /// Which credentials a host is shown, or why none: for errors.
     pub(super) async fn describe(&self, transport: &Transport, host: &str) -> String {
         self.find(transport, host).await.origin
+    }
+
+    /// Which credentials a host is shown.
+    pub(super) async fn shown(&self, transport: &Transport, host: &str) -> Credential {
+        self.find(transport, host).await.credential
     }
 
     async fn fill(

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 
+use crate::config::Login;
+
 /// Bytes of a `config.json` that are read.
 const CONFIG_BYTES: u64 = 1 << 20;
 
@@ -38,6 +40,16 @@ pub(super) struct Found {
     pub(super) credential: Credential,
     /// For errors: half a sentence without secrets.
     pub(super) origin: String,
+}
+
+impl Found {
+    /// Credentials that were given, and need no looking up.
+    pub(super) fn given(login: &Login) -> Self {
+        Self {
+            credential: Credential::Basic(login.user.clone(), login.password().to_owned()),
+            origin: format!("as user {:?}", super::error::printable(&login.user)),
+        }
+    }
 }
 
 /// Looks credentials up under the keys in their order. Never fails: without credentials the registry is asked anonymously,

@@ -53,6 +53,16 @@ pub(super) fn endpoints(reference: &Reference, settings: &RegistrySettings) -> V
     all
 }
 
+/// The registry itself, whatever mirrors it has. No repository of it is meant.
+pub(super) fn base(registry: &str, settings: &RegistrySettings) -> Endpoint {
+    Endpoint {
+        host: address(registry).to_owned(),
+        repository: String::new(),
+        mirror_of: None,
+        plain_http: allows_plain_http(registry, settings),
+    }
+}
+
 /// The keys under which Docker's `config.json` may have credentials for a host.
 pub(super) fn credential_keys(host: &str) -> Vec<String> {
     if host == DOCKER_HUB {
@@ -63,7 +73,7 @@ pub(super) fn credential_keys(host: &str) -> Vec<String> {
 }
 
 /// Whether a host, with or without a port, is this machine itself.
-pub(super) fn is_loopback(host: &str) -> bool {
+pub fn is_loopback(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
@@ -76,7 +86,8 @@ fn allows_plain_http(host: &str, settings: &RegistrySettings) -> bool {
     is_loopback(host) || settings.insecure.iter().any(|insecure| insecure.eq_ignore_ascii_case(host))
 }
 
-fn address(registry: &str) -> &str {
+/// The host at which a registry answers.
+pub(super) fn address(registry: &str) -> &str {
     if matches!(registry, "docker.io" | "index.docker.io") { DOCKER_HUB } else { registry }
 }
 

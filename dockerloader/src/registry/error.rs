@@ -232,6 +232,16 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// A header that can't be sent.
+    #[error("the header {name:?} for registry {host} can't be sent: {problem}")]
+    Header {
+        /// `host[:port]`.
+        host: String,
+        /// Its name.
+        name: String,
+        /// Why.
+        problem: &'static str,
+    },
     /// The HTTP client can't be set up.
     #[error("the HTTP client can't be set up: {problem}; check the proxy variables")]
     Setup {
@@ -277,6 +287,7 @@ impl Error {
             | Self::Realm { .. }
             | Self::NoTls { .. }
             | Self::CaFile { .. }
+            | Self::Header { .. }
             | Self::Setup { .. } => Remedy::Local,
             Self::Manifest { source, .. } => source.remedy(),
         }

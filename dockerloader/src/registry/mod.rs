@@ -30,6 +30,10 @@ mod blob;
 
 mod ask;
 
+mod tags;
+
+mod probe;
+
 pub mod retry;
 
 #[cfg(feature = "fuzzing")]
@@ -51,7 +55,9 @@ use crate::manifest::{self, Document, Image, Platform, platform};
 use crate::reference::Reference;
 
 pub use blob::Blob;
+pub use endpoint::is_loopback;
 pub use error::Error;
+pub use probe::Shown;
 
 use ask::{Hosts, What};
 use auth::Authenticator;
@@ -127,11 +133,18 @@ impl Client {
             limits,
             policy,
             transport: Arc::new(Transport::new(settings, deadlines)?),
-            authenticator: Authenticator::new(settings.docker_config.clone(), limits),
+            authenticator: Authenticator::new(settings, limits),
             hosts: Hosts::default(),
             corrupt: Mutex::default(),
             pauses,
         })
+    }
+
+    /// The client with another patience: [`retry::Policy`] says when it asks again by itself.
+    #[must_use]
+    pub fn with_policy(mut self, policy: retry::Policy) -> Self {
+        self.policy = policy;
+        self
     }
 
     /// The digest that a reference stands for. A pinned one is its own answer; for a tag there is one `HEAD` request, which
@@ -143,29 +156,55 @@ impl Client {
         if let Some(digest) = reference.digest() {
             return Ok(Resolved { digest: *digest, media_type: None, size: None });
         }
+        let tag = reference.tag().unwrap_or("latest");
         let mut attempts = retry::Attempts::default();
         loop {
-            match self.resolve_once(reference).await {
+            match self.resolve_once(reference, tag, None).await {
                 Ok(resolved) => return Ok(resolved),
                 Err(error) => self.pause_after(&mut attempts, error).await?,
             }
         }
     }
 
-    async fn resolve_once(&self, reference: &Reference) -> Result<Resolved, Error> {
-        let tag = reference.tag().unwrap_or("latest");
-        let mut sources = self.sources(reference, None);
+    /// Whether the manifest or index with this digest can be had, by one `HEAD` request. Its bytes are not looked at.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when it can't, and others, after the retries that their remedy allows.
+    pub async fn find(&self, reference: &Reference, digest: &Digest) -> Result<Resolved, Error> {
+        let mut attempts = retry::Attempts::default();
+        loop {
+            match self.resolve_once(reference, &digest.to_string(), Some(digest)).await {
+                Ok(found) => return Ok(found),
+                Err(error) => self.pause_after(&mut attempts, error).await?,
+            }
+        }
+    }
+
+    async fn resolve_once(
+        &self,
+        reference: &Reference,
+        name: &str,
+        expected: Option<&Digest>,
+    ) -> Result<Resolved, Error> {
+        let mut sources = self.sources(reference, expected);
         loop {
             let (endpoint, is_last) = sources.next()?;
-            match self.resolve_at(&endpoint, tag).await {
+            let answer = self.resolve_at(&endpoint, name).await.and_then(|found| match expected {
+                Some(expected) if found.digest != *expected => {
+                    let (host, what) = (endpoint.host.clone(), What::Manifest(name.to_owned()).to_string());
+                    Err(Error::Digest { host, what, expected: *expected, found: found.digest })
+                }
+                _ => Ok(found),
+            });
+            match answer {
                 Err(error) if !is_last => self.pass_over(&endpoint, &error),
                 answer => return answer,
             }
         }
     }
 
-    async fn resolve_at(&self, endpoint: &Endpoint, tag: &str) -> Result<Resolved, Error> {
-        let what = What::Manifest(tag.to_owned());
+    async fn resolve_at(&self, endpoint: &Endpoint, name: &str) -> Result<Resolved, Error> {
+        let what = What::Manifest(name.to_owned());
         let response = self.ask(endpoint, Method::HEAD, &what, HeaderMap::new()).await?;
         let status = response.status();
         // 405 and 501: it has no HEAD. A 404 is an answer, and asking again would change nothing.

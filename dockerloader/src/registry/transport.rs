@@ -1,17 +1,19 @@
 //! HTTP and TLS: one request, its redirects, and what its failure means.
 
+use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{ClientBuilder, Method, Response, Url};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-use super::endpoint::is_loopback;
+use super::answer::is_of;
+use super::endpoint::{address, is_loopback};
 use super::error::{Error, printable};
 use super::roots::Roots;
 use crate::config::RegistrySettings;
@@ -78,14 +80,18 @@ pub(super) struct Transport {
     /// For all others: `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` apply.
     proxied: reqwest::Client,
     roots: Arc<Roots>,
+    /// What a host gets besides the headers of the protocol, by its address.
+    extra: Vec<(String, HeaderMap)>,
     pub(super) deadlines: Deadlines,
 }
 
 impl Transport {
     pub(super) fn new(settings: &RegistrySettings, deadlines: Deadlines) -> Result<Self, Error> {
-        let extra = settings.ca_file.as_deref().map(certificates).transpose()?.unwrap_or_default();
+        let trusted = settings.ca_file.as_deref().map(certificates).transpose()?.unwrap_or_default();
+        let extra = settings.headers.iter().map(|(host, headers)| headers_for(host, headers));
+        let extra = extra.collect::<Result<_, _>>()?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let roots = Arc::new(Roots::new(Arc::clone(&provider), extra));
+        let roots = Arc::new(Roots::new(Arc::clone(&provider), trusted));
         let unusable = |error: rustls::Error| Error::Setup { problem: error.to_string() };
         let mut tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -106,7 +112,7 @@ impl Transport {
                 .map_err(|error| Error::Setup { problem: describe(&error.without_url()) })
         };
         let (direct, proxied) = (build(ClientBuilder::no_proxy)?, build(|builder| builder)?);
-        Ok(Self { direct, proxied, roots, deadlines })
+        Ok(Self { direct, proxied, roots, extra, deadlines })
     }
 
     /// Sends a request and follows where it leads: never from HTTPS to HTTP, and with the credentials only as long as
@@ -152,8 +158,12 @@ impl Transport {
     async fn send_once(&self, request: &Request) -> Result<Response, Error> {
         let host = host_of(&request.url);
         let client = if is_loopback(&host) { &self.direct } else { &self.proxied };
-        let mut builder =
-            client.request(request.method.clone(), request.url.clone()).headers(request.headers.clone());
+        let mut builder = client.request(request.method.clone(), request.url.clone());
+        for (_, headers) in self.extra.iter().filter(|(host, _)| is_of(&request.url, host)) {
+            builder = builder.headers(headers.clone());
+        }
+        // After those, so that none of them can take the place of one of the protocol.
+        builder = builder.headers(request.headers.clone());
         if let Some(authorization) = &request.authorization {
             builder = builder.header(AUTHORIZATION, authorization.clone());
         }
@@ -216,6 +226,20 @@ impl Transport {
         };
         Error::Certificate { host, problem, advice }
     }
+}
+
+/// The headers for a host, with its address.
+fn headers_for(host: &str, headers: &BTreeMap<String, String>) -> Result<(String, HeaderMap), Error> {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        let refuse = |problem| Error::Header { host: host.to_owned(), name: name.clone(), problem };
+        let header = HeaderName::try_from(name).map_err(|_| refuse("it is no name of a header"))?;
+        if header == AUTHORIZATION {
+            return Err(refuse("who asks is said by credentials"));
+        }
+        map.insert(header, HeaderValue::try_from(value).map_err(|_| refuse("no header can hold its value"))?);
+    }
+    Ok((address(host).to_owned(), map))
 }
 
 /// `host[:port]` of an address.

@@ -1,4 +1,4 @@
-//! The two binaries, as they are shipped.
+//! The binaries, as they are shipped.
 
 use std::path::PathBuf;
 
@@ -19,6 +19,11 @@ pub(super) fn build(debug: bool) -> Result<Binaries> {
         loader: binary(debug, "dockerloader", loader)?,
         app: binary(debug, "dockerloaded", &["--package", "dockerloaded"])?,
     })
+}
+
+/// Builds the device manager.
+pub(super) fn deviced(debug: bool) -> Result<PathBuf> {
+    binary(debug, "deviced", &["--package", "deviced"])
 }
 
 fn binary(debug: bool, name: &str, arguments: &[&str]) -> Result<PathBuf> {

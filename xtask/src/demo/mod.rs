@@ -1,4 +1,5 @@
 //! `cargo xtask demo`: the main job on one machine, without Docker: an app updates itself from a registry, and comes back.
+//! [`device`] is `cargo xtask demo deviced`.
 //!
 //! [`script`] is the table of the steps and of what must be seen after each; [`play`] does them with real processes; [`observe`]
 //! looks from outside, and [`expect`] compares.
@@ -23,13 +24,15 @@ mod build;
 
 mod play;
 
+mod device;
+
 #[cfg(test)]
 mod tests;
 
 use std::process::ExitCode;
 use std::time::Instant;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use fixtures::registry::Registry;
 use fixtures::scratch::Scratch;
 
@@ -48,7 +51,22 @@ use crate::workspace::target;
 const BANDWIDTH: u64 = 8 << 20;
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    other: Option<Other>,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Debug, Subcommand)]
+enum Other {
+    /// Show deviced on a machine with Docker: install, update, roll back, fall through, refuse
+    Deviced(Options),
+}
+
+#[derive(Debug, Args)]
+struct Options {
     /// Leave the data directory and the log there, and say where
     #[arg(long)]
     keep: bool,
@@ -62,9 +80,16 @@ pub(crate) struct Arguments {
 
 /// Runs the demo. Success only if every step was verified.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    match &arguments.other {
+        Some(Other::Deviced(options)) => device::run(options),
+        None => updates(&arguments.options),
+    }
+}
+
+fn updates(options: &Options) -> Result<ExitCode> {
     println!("building the supervisor and the app");
-    let binaries = build::build(arguments.debug)?;
-    let directory = Directory::new(arguments.keep)?;
+    let binaries = build::build(options.debug)?;
+    let directory = Directory::new(options.keep)?;
     let place = &directory.place;
     std::fs::create_dir(place.data()).context("make the data directory")?;
     std::fs::copy(&binaries.loader, place.loader()).context("copy the supervisor")?;
@@ -74,13 +99,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let screen = Screen::new();
     introduce(&screen, place, &release, &registry);
 
-    let log = Log::new(place, arguments.verbose.then(|| screen.clone()))?;
+    let log = Log::new(&place.log(), options.verbose.then(|| screen.clone()))?;
     let begin = Instant::now();
     let mut play = Play::new(place, &release, &registry, &screen, log.clone());
     let mut verified = 0;
     for step in STEPS {
         let began = Instant::now();
-        screen.begin(step);
+        screen.begin(step.title);
         let done = play.step(step);
         let (at, took) = (begin.elapsed(), began.elapsed());
         match done {
@@ -102,7 +127,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if complete {
         conclude(&screen, &total);
     } else {
-        complain(&screen, &total, &log, arguments);
+        complain(&screen, &total, &log, options);
     }
     directory.leave();
     Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -148,12 +173,12 @@ fn conclude(screen: &Screen, total: &str) {
     }
 }
 
-fn complain(screen: &Screen, total: &str, log: &Log, arguments: &Arguments) {
+fn complain(screen: &Screen, total: &str, log: &Log, options: &Options) {
     if interrupt::interrupted() {
         screen.line(&format!("\nInterrupted: {total}; everything was stopped."));
         return;
     }
-    if !arguments.verbose {
+    if !options.verbose {
         screen.line("\nThe last lines of the supervisor and the app:");
         for line in log.last() {
             screen.log(&line);

@@ -70,15 +70,16 @@ impl Screen {
         }
     }
 
-    fn paragraph_lines(&self, head: &str, text: &str) -> Vec<String> {
+    /// Its lines.
+    pub(super) fn paragraph_lines(&self, head: &str, text: &str) -> Vec<String> {
         let lines = wrap(text, self.width - INDENT);
         let heads = std::iter::once(head).chain(std::iter::repeat(""));
         lines.into_iter().zip(heads).map(|(line, head)| format!("{head:INDENT$}{line}")).collect()
     }
 
     /// A step begins.
-    pub(super) fn begin(&self, step: &Step) {
-        self.bar.set_prefix(step.title);
+    pub(super) fn begin(&self, title: &'static str) {
+        self.bar.set_prefix(title);
         self.progress(&Progress { what: String::new(), bytes: None });
     }
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, PipeReader, Write as _};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -23,7 +24,7 @@ const TRIAL_TIMEOUT: Duration = Duration::from_millis(1500);
 /// From SIGTERM to SIGKILL when everything is cleaned up.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
-/// What was written, by all supervisors of the demo: the end of it here, all of it in a file.
+/// What was written, by all processes of the demo: the end of it here, all of it in a file.
 #[derive(Debug)]
 pub(super) struct Log {
     file: Mutex<File>,
@@ -33,8 +34,8 @@ pub(super) struct Log {
 
 impl Log {
     /// With a screen, each line is shown as it comes.
-    pub(super) fn new(place: &Place, shown: Option<Screen>) -> Result<Arc<Self>> {
-        let file = File::create(place.log()).context("make the log")?;
+    pub(super) fn new(file: &Path, shown: Option<Screen>) -> Result<Arc<Self>> {
+        let file = File::create(file).context("make the log")?;
         Ok(Arc::new(Self { file: Mutex::new(file), last: Mutex::default(), shown }))
     }
 
@@ -90,8 +91,7 @@ impl Supervisor {
             .stdout(end)
             .stderr(errors);
         let child = interrupt::spawn(&mut command)?;
-        let log = Arc::clone(log);
-        let reader = std::thread::spawn(move || read(output, &log));
+        let reader = follow(output, log);
         Ok(Self { child, ended: None, reader: Some(reader) })
     }
 
@@ -142,9 +142,13 @@ impl Drop for Supervisor {
     }
 }
 
-fn read(output: PipeReader, log: &Log) {
-    for line in BufReader::new(output).split(b'\n') {
-        let Ok(line) = line else { return };
-        log.take(String::from_utf8_lossy(&line).into_owned());
-    }
+/// Takes what comes out of a process into the log, until its end.
+pub(super) fn follow(output: PipeReader, log: &Arc<Log>) -> JoinHandle<()> {
+    let log = Arc::clone(log);
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).split(b'\n') {
+            let Ok(line) = line else { return };
+            log.take(String::from_utf8_lossy(&line).into_owned());
+        }
+    })
 }

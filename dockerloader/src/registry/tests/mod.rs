@@ -2,6 +2,7 @@
 
 mod auth;
 mod blobs;
+mod discovery;
 mod environment;
 mod hosts;
 mod manifests;

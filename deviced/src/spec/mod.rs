@@ -1,4 +1,38 @@
 //! What a container is created from: the body of the engine's create call, in its own words.
+//!
+//! The flow: `run` of the document -> [`build`] -> [`Spec`] -> [`resolve`] -> what the engine is given. What it has made of that comes back as an
+//! inspection, and [`drift`] says in the document's words what differs.
+
+mod environment;
+
+mod members;
+
+mod ports;
+
+mod mounts;
+
+mod networks;
+
+mod build;
+
+mod resources;
+
+mod resolve;
+
+mod words;
+
+mod mounted;
+
+mod drift;
+
+mod in_place;
+
+pub use build::{Names, build};
+pub use drift::{difference, drift};
+pub use environment::{Environment, files};
+pub use in_place::in_place;
+pub use resolve::resolve;
+pub use resources::{network_body, volume_body};
 
 use std::fmt;
 
@@ -7,7 +41,8 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 /// The body of `POST /containers/create` (Docker Engine API, `ContainerCreate`) as a document's `run` makes it: without the image and without
-/// labels of ours. A namespace of another container is written `service:ID` and replaced when the container is created.
+/// labels of ours. A namespace of another container is written `service:ID` and replaced when the container is created. `Platform` is the one
+/// member that the engine takes elsewhere: in the query.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Spec(pub Map<String, Value>);

@@ -1,6 +1,13 @@
 //! What has to be: the document, what somebody said over it, and the version that was chosen.
 
+mod make;
+mod patch;
+
+pub use make::{desired, set_targets};
+pub use patch::patched;
+
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use dockerloader::digest::Digest;
 use serde::{Deserialize, Serialize};
@@ -62,8 +69,16 @@ pub struct Wanted {
     pub paused: Option<String>,
     /// Somebody stopped it by hand.
     pub stopped: bool,
+    /// Somebody rolled it back by hand, and it stays so until it is released.
+    pub pinned: bool,
+    /// Nothing new can be made of it until somebody acts: why. What runs goes on.
+    pub blocked: Option<String>,
     /// Which version it has to be; or why none is known.
     pub target: Result<Target, String>,
+    /// What it can be at once while the image of the target is not here and nothing else runs.
+    pub meanwhile: Option<Target>,
+    /// So long what is there is not made anew: it was tried, and failed for reasons of the device.
+    pub rest: Option<Duration>,
 }
 
 /// A version with the spec that it is run with.

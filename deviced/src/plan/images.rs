@@ -1,0 +1,118 @@
+//! Images that deviced pulled and nobody needs any more.
+
+use std::collections::BTreeSet;
+
+use dockerloader::digest::Digest;
+
+use super::Step;
+use super::scene::Scene;
+use crate::desired::Target;
+use crate::document::RemoveUnknown;
+use crate::engine::{Image, ImageId};
+use crate::history::Version;
+use crate::swap::Reason;
+
+/// Takes the names away that deviced pulled them by. What else has a name stays.
+pub(super) fn steps(scene: Scene<'_>) -> Vec<Step> {
+    let kept = Kept::new(scene);
+    let images = scene.observed.images.iter().filter(|image| !kept.has(image));
+    images
+        .flat_map(|image| names(scene, image))
+        .filter(|name| !scene.known.failures.contains_key(name))
+        .map(Step::RemoveImage)
+        .collect()
+}
+
+/// What has to stay.
+struct Kept {
+    images: BTreeSet<ImageId>,
+    digests: BTreeSet<Digest>,
+}
+
+impl Kept {
+    fn new(scene: Scene<'_>) -> Self {
+        let mut kept = Self { images: BTreeSet::new(), digests: BTreeSet::new() };
+        kept.images.extend(scene.observed.containers.iter().map(|container| container.image_id.clone()));
+        kept.digests.extend(scene.known.pulls.keys());
+        for swap in scene.known.swaps.values() {
+            kept.keep(&swap.target);
+        }
+        for wanted in scene.desired.containers.values() {
+            for target in wanted.target.iter().chain(&wanted.meanwhile) {
+                kept.keep(target);
+            }
+        }
+        for (id, versions) in &scene.known.versions {
+            for version in worth_keeping(scene, id, versions) {
+                kept.keep(&version.target);
+            }
+        }
+        kept
+    }
+
+    fn keep(&mut self, target: &Target) {
+        self.images.extend(target.image.clone());
+        self.digests.insert(target.digest);
+    }
+
+    fn has(&self, image: &Image) -> bool {
+        self.images.contains(&image.id) || digests(image).any(|digest| self.digests.contains(&digest))
+    }
+}
+
+/// The version that runs, or ran last, and as many different ones before it as the document says. Of what the document does not name any more, all:
+/// it may come back, unless it was removed.
+fn worth_keeping<'a>(scene: Scene<'_>, id: &str, versions: &'a [Version]) -> Vec<&'a Version> {
+    let keep = match scene.desired.containers.get(id) {
+        Some(wanted) => usize::try_from(wanted.update.keep).unwrap_or(usize::MAX),
+        None if scene.desired.remove_unknown == RemoveUnknown::Remove && scene.observed.of(id).next().is_none() => {
+            return Vec::new();
+        }
+        None => return versions.iter().collect(),
+    };
+    let mut different = BTreeSet::new();
+    let mut kept = Vec::new();
+    for (index, version) in versions.iter().enumerate() {
+        // What failed is nothing to go back to.
+        if index > 0 && version.failure.is_some() {
+            continue;
+        }
+        different.insert(version.target.digest);
+        if different.len() > keep.saturating_add(1) {
+            break;
+        }
+        kept.push(version);
+    }
+    kept
+}
+
+/// The names of an image by which deviced pulled it: with the digest of a version that it ran or tried, and the tag that it gave it.
+fn names(scene: Scene<'_>, image: &Image) -> Vec<String> {
+    let ran: Vec<&Target> = scene
+        .known
+        .versions
+        .values()
+        .flatten()
+        .map(|version| &version.target)
+        .filter(|target| target.image.as_ref() == Some(&image.id) || digests(image).any(|digest| digest == target.digest))
+        .collect();
+    let tried = |digest: &Digest| {
+        scene.known.verdicts.iter().any(|verdict| verdict.digest == *digest && verdict.failure.reason == Reason::App)
+    };
+    let by_digest = image.digests.iter().filter(|name| {
+        let digest = digest_of(name);
+        digest.is_some_and(|digest| tried(&digest) || ran.iter().any(|target| target.digest == digest))
+    });
+    let by_tag = image.tags.iter().filter(|name| {
+        ran.iter().any(|target| **name == format!("{}:{}", target.repository, target.version))
+    });
+    by_digest.chain(by_tag).cloned().collect()
+}
+
+fn digest_of(name: &str) -> Option<Digest> {
+    name.split_once('@')?.1.parse().ok()
+}
+
+fn digests(image: &Image) -> impl Iterator<Item = Digest> {
+    image.digests.iter().filter_map(|name| digest_of(name))
+}
