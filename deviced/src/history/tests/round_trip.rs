@@ -175,6 +175,7 @@ fn what_registries_said_is_known_at_the_next_start() {
         pause: Some(Duration::from_secs(60)),
         asked: Some(1_000_000),
         requests: 12,
+        said: std::collections::BTreeMap::new(),
     };
     let repository = "registry.example/acme/web";
     twice(
