@@ -191,6 +191,10 @@ fn what_registries_said_is_known_at_the_next_start() {
             history.add_known(repository, &digest(1), Duration::ZERO).unwrap();
             history.add_known(repository, &digest(1), Duration::from_millis(1_500)).unwrap();
             history.add_known(repository, &digest(1), Duration::from_secs(60)).unwrap();
+            let both = [("both", &digest(3)), ("both", &digest(4)), ("both", &digest(3))];
+            let spans = history.add_known_all(both, Duration::from_secs(1)).unwrap();
+            assert_eq!(spans, [1, 1, 2].map(Duration::from_secs));
+            assert_eq!(history.add_known_all([], Duration::ZERO).unwrap(), []);
             history.add_known("elsewhere", &digest(1), Duration::MAX).unwrap();
             history.add_known("elsewhere", &digest(1), Duration::MAX).unwrap();
         },
