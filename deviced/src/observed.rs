@@ -78,7 +78,8 @@ impl Observed {
         if let Some(swap) = swap {
             return self.container(swap.old.as_ref()?);
         }
-        let open = versions.first().filter(|version| version.ended.is_none()).map(|version| &version.operation);
+        let open =
+            versions.first().filter(|version| version.ended.is_none()).map(|version| &version.operation);
         self.of(id).max_by_key(|container| {
             let is_known = open.is_some() && container.labels.get(labels::OPERATION) == open;
             let runs = matches!(container.state, State::Running | State::Paused | State::Restarting);
@@ -88,7 +89,12 @@ impl Observed {
     }
 
     /// What an operation has made for an entry of the document, besides what it replaces.
-    pub fn made_by<'a>(&'a self, id: &str, operation: &str, old: Option<&ContainerId>) -> Option<&'a Container> {
+    pub fn made_by<'a>(
+        &'a self,
+        id: &str,
+        operation: &str,
+        old: Option<&ContainerId>,
+    ) -> Option<&'a Container> {
         self.of(id).find(|container| {
             let made_by = container.labels.get(labels::OPERATION);
             made_by.is_some_and(|made_by| made_by == operation) && Some(&container.id) != old

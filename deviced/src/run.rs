@@ -73,7 +73,10 @@ pub async fn run() -> Result<End, Box<dyn std::error::Error>> {
         metrics,
         document: settings.document.clone(),
         instance: settings.instance.clone(),
-        registry: RegistrySettings { docker_config: settings.docker_config.clone(), ..RegistrySettings::default() },
+        registry: RegistrySettings {
+            docker_config: settings.docker_config.clone(),
+            ..RegistrySettings::default()
+        },
         environment: environment(),
     };
     let looped = tokio::spawn(reconcile::run(device, received, reports, stopped));
@@ -102,7 +105,11 @@ async fn listen(settings: &Settings) -> Result<Listeners, Box<dyn std::error::Er
         let token = Token::open(&settings.token_file)?;
         listeners = listeners.with_address(address, token).await?;
         if let Some(address) = listeners.address() {
-            tracing::info!(event = "listen", "the API is at http://{address}, with the token of {}", settings.token_file.display());
+            tracing::info!(
+                event = "listen",
+                "the API is at http://{address}, with the token of {}",
+                settings.token_file.display()
+            );
         }
     }
     Ok(listeners)

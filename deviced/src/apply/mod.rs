@@ -84,7 +84,8 @@ impl<E: Engine> Context<E> {
     /// Carries out steps until one fails.
     pub async fn carry_out(&self, steps: &[Step]) -> Outcome {
         let is_mending = |step: &Step| matches!(step, Step::Start(_) | Step::Update { .. });
-        let mended = steps.iter().any(is_mending) && !steps.iter().any(|step| matches!(step, Step::Record(_)));
+        let mended =
+            steps.iter().any(is_mending) && !steps.iter().any(|step| matches!(step, Step::Record(_)));
         let mut outcome = Outcome { mended, ..Outcome::default() };
         for step in steps {
             tracing::info!(event = "step", container = %self.subject, "{}: {step}", self.subject);

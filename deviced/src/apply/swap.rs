@@ -40,7 +40,10 @@ impl<E: Engine> Context<E> {
         }
         self.history.progress(&swap.operation, stage, &text, None)?;
         if let Stage::Revert(failure) = &swap.stage {
-            self.say("rollback", &format!("{}: {} failed: {}", swap.container, swap.target.version, failure.text));
+            self.say(
+                "rollback",
+                &format!("{}: {} failed: {}", swap.container, swap.target.version, failure.text),
+            );
         }
         Ok(())
     }
@@ -92,7 +95,8 @@ impl<E: Engine> Context<E> {
         if last.is_some_and(|last| last.operation == swap.operation) {
             return Ok(());
         }
-        let began = self.history.operation(&swap.operation)?.map_or_else(unix_time, |operation| operation.began);
+        let began =
+            self.history.operation(&swap.operation)?.map_or_else(unix_time, |operation| operation.began);
         let took = Duration::from_secs(u64::try_from(unix_time() - began).unwrap_or(0));
         self.history.commit_version(&Version {
             id: 0,

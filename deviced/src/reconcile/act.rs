@@ -51,7 +51,10 @@ pub(super) fn decide(action: &Action, subject: &Subject<'_>) -> Result<Change, R
     let change = Change { said: subject.said.clone(), ..Change::default() };
     let current = || {
         subject.containers.first().cloned().ok_or_else(|| {
-            Refusal::Wrong(format!("{} has no container yet; `why {0}` says what it waits for", subject.container))
+            Refusal::Wrong(format!(
+                "{} has no container yet; `why {0}` says what it waits for",
+                subject.container
+            ))
         })
     };
     match action {
@@ -97,7 +100,12 @@ pub(super) fn decide(action: &Action, subject: &Subject<'_>) -> Result<Change, R
         }
         Action::Release => {
             let operation = change.said.pinned.map(|_| "release");
-            Ok(Change { said: Override { pinned: None, ..change.said }, asks: true, operation, ..Change::default() })
+            Ok(Change {
+                said: Override { pinned: None, ..change.said },
+                asks: true,
+                operation,
+                ..Change::default()
+            })
         }
         Action::Pause => Ok(Change { said: Override { paused: true, ..change.said }, ..Change::default() }),
         Action::Resume => Ok(Change { said: Override { paused: false, ..change.said }, ..Change::default() }),
@@ -105,7 +113,9 @@ pub(super) fn decide(action: &Action, subject: &Subject<'_>) -> Result<Change, R
             if let Some(tag) = tag
                 && !matches!(Acceptable::read(tag), Ok(Acceptable::Tag(_)))
             {
-                return Err(Refusal::Wrong(format!("{tag:?} is no tag; write one, for example 1.4.2 or latest")));
+                return Err(Refusal::Wrong(format!(
+                    "{tag:?} is no tag; write one, for example 1.4.2 or latest"
+                )));
             }
             let said = Override { tag: tag.clone(), pinned: None, ..change.said };
             Ok(Change { said, hurries: true, asks: true, operation: Some("tag"), ..Change::default() })

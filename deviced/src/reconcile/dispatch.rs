@@ -70,7 +70,8 @@ impl<E: Engine, P: Probe> Loop<E, P> {
 
     /// Who began what is under way.
     fn who(&self, container: &str) -> String {
-        let operation = self.pending.get(container).and_then(|id| self.device.history.operation(id).ok().flatten());
+        let operation =
+            self.pending.get(container).and_then(|id| self.device.history.operation(id).ok().flatten());
         operation.map_or_else(|| "deviced".to_owned(), |operation| operation.who)
     }
 
@@ -81,14 +82,22 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             pulling.containers.insert(container.clone());
             return;
         }
-        let offers: Vec<_> = self.offers.get(container).into_iter().flatten().filter(|offer| offer.digest == digest).cloned().collect();
+        let offers: Vec<_> = self
+            .offers
+            .get(container)
+            .into_iter()
+            .flatten()
+            .filter(|offer| offer.digest == digest)
+            .cloned()
+            .collect();
         let named = self.document.document.iter().flat_map(|document| &document.containers);
         let Some(named) = named.clone().find(|named| named.id == *container) else { return };
         let (image, platform) = (named.image.clone(), named.run.platform.clone());
         let progress = Arc::new(Mutex::new(Progress::default()));
         let containers = BTreeSet::from([container.clone()]);
         self.pulls.insert(digest, Pulling { containers, progress: Arc::clone(&progress) });
-        let (engine, wakes, container) = (Arc::clone(&self.device.engine), self.wakes.clone(), container.clone());
+        let (engine, wakes, container) =
+            (Arc::clone(&self.device.engine), self.wakes.clone(), container.clone());
         tokio::spawn(async move {
             let mut problems = Vec::new();
             let mut pulled = None;
@@ -135,10 +144,15 @@ impl<E: Engine, P: Probe> Loop<E, P> {
                 continue;
             }
             let made = self.observed.of(container).find(|made| {
-                made.labels.get(crate::labels::OPERATION).is_some_and(|operation| *operation == swap.operation)
+                made.labels
+                    .get(crate::labels::OPERATION)
+                    .is_some_and(|operation| *operation == swap.operation)
             });
             let document = self.document.document.iter().flat_map(|document| &document.containers);
-            let policy = document.clone().find(|known| known.id == *container).map(|known| known.update.health.clone());
+            let policy = document
+                .clone()
+                .find(|known| known.id == *container)
+                .map(|known| known.update.health.clone());
             let Some(made) = made else { continue };
             let watched = Watched {
                 container: container.clone(),
@@ -155,21 +169,24 @@ impl<E: Engine, P: Probe> Loop<E, P> {
 
     /// Asks registries about the containers that are due.
     pub(super) fn ask_registries(&mut self) {
-        let (Some(document), Some(sources)) = (self.document.document.clone(), self.sources.clone()) else { return };
+        let (Some(document), Some(sources)) = (self.document.document.clone(), self.sources.clone()) else {
+            return;
+        };
         let containers = &document.containers;
         let asked = containers.iter().filter(|container| !self.is_left_alone(container));
         let intervals = asked.map(|container| (container.id.as_str(), container.update.interval.0));
         let due: Vec<_> = self.surveys.due(intervals, clock::now()).into_iter().map(str::to_owned).collect();
         for id in due {
-            let Some(container) = containers.iter().find(|container| container.id == id).cloned() else { continue };
+            let Some(container) = containers.iter().find(|container| container.id == id).cloned() else {
+                continue;
+            };
             self.surveys.begin(&id);
             let rejected = self.rejected(&id);
             let tag = self.overrides.get(&id).and_then(|said| said.tag.clone());
             let (sources, wakes) = (Arc::clone(&sources), self.wakes.clone());
             tokio::spawn(async move {
-                let survey = sources
-                    .survey(&container, tag.as_deref(), &|digest| rejected.contains(digest))
-                    .await;
+                let survey =
+                    sources.survey(&container, tag.as_deref(), &|digest| rejected.contains(digest)).await;
                 let _ = wakes.send(Wake::Surveyed { container: id, survey }).await;
             });
         }

@@ -66,7 +66,10 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             }
             Ok(_) => std::fs::read_to_string(&path).map_err(|error| error.to_string()),
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.document.revision == 0 => {
-                self.document.problem = Some(format!("there is no document yet: write {}, or `deviced apply FILE`", path.display()));
+                self.document.problem = Some(format!(
+                    "there is no document yet: write {}, or `deviced apply FILE`",
+                    path.display()
+                ));
                 return;
             }
             Err(error) => Err(error.to_string()),
@@ -80,7 +83,11 @@ impl<E: Engine, P: Probe> Loop<E, P> {
         };
         let problem = problem.map(|problem| format!("{}: {problem}", path.display()));
         if let Some(problem) = problem.as_deref().filter(|_| problem != self.document.problem) {
-            self.say("document", None, &format!("refused, revision {} stays in force: {problem}", self.document.revision));
+            self.say(
+                "document",
+                None,
+                &format!("refused, revision {} stays in force: {problem}", self.document.revision),
+            );
         }
         self.document.problem = problem;
     }
@@ -89,7 +96,9 @@ impl<E: Engine, P: Probe> Loop<E, P> {
     fn managed(&self) -> Vec<String> {
         let named = self.document.document.iter().flat_map(|document| &document.containers);
         let mut managed: Vec<_> = named.map(|container| container.id.clone()).collect();
-        managed.extend(self.observed.containers.iter().filter_map(|container| Some(container.made()?.container)));
+        managed.extend(
+            self.observed.containers.iter().filter_map(|container| Some(container.made()?.container)),
+        );
         managed.sort();
         managed.dedup();
         managed
@@ -147,7 +156,8 @@ impl<E: Engine, P: Probe> Loop<E, P> {
         who: &str,
     ) -> Result<u64, Refusal> {
         let managed = self.managed();
-        let now = door::InForce { revision: self.document.revision, text: &self.document.text, managed: &managed };
+        let now =
+            door::InForce { revision: self.document.revision, text: &self.document.text, managed: &managed };
         door::open(&text, now, based_on, may_remove_all)?;
         let path = &self.device.document;
         // First the file: if it can't be written, the next look at it would take the document back.

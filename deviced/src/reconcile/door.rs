@@ -53,7 +53,8 @@ mod tests {
     use super::*;
 
     const WEB: &str = "apiVersion: deviced/v1\ncontainers: [{id: web, image: acme/web, versions: ['1']}]\n";
-    const DATABASE: &str = "apiVersion: deviced/v1\ncontainers: [{id: db, image: acme/db, versions: ['1']}]\n";
+    const DATABASE: &str =
+        "apiVersion: deviced/v1\ncontainers: [{id: db, image: acme/db, versions: ['1']}]\n";
     const NOTHING: &str = "apiVersion: deviced/v1\ncontainers: []\n";
 
     #[test]

@@ -52,7 +52,10 @@ impl AsRawFd for Changes {
     }
 }
 
-#[expect(deprecated, reason = "what it can't check holds: the descriptor is the value's own, and open as long as it is there")]
+#[expect(
+    deprecated,
+    reason = "what it can't check holds: the descriptor is the value's own, and open as long as it is there"
+)]
 fn watched(directory: &Path) -> io::Result<AsyncFd<Changes>> {
     let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
     inotify.add_watch(

@@ -66,7 +66,11 @@ impl Inspections {
     ///
     /// # Errors
     /// When one of the lists can't be had. A container that goes away meanwhile is no error.
-    pub(super) async fn look<E: Engine>(&mut self, engine: &Arc<E>, instance: &str) -> Result<Observed, Error> {
+    pub(super) async fn look<E: Engine>(
+        &mut self,
+        engine: &Arc<E>,
+        instance: &str,
+    ) -> Result<Observed, Error> {
         let (mut containers, images, mut networks, mut volumes) =
             tokio::try_join!(engine.containers(), engine.images(), engine.networks(), engine.volumes())?;
         let own = std::fs::read_to_string("/proc/self/mountinfo").ok().and_then(|mounts| own::find(&mounts));
@@ -100,7 +104,8 @@ impl Inspections {
         }
         self.known.retain(|id, _| stamps.contains_key(id));
         self.stale.retain(|id| stamps.contains_key(id));
-        let inspected = self.known.iter().map(|(id, (_, inspection))| (id.clone(), inspection.clone())).collect();
+        let inspected =
+            self.known.iter().map(|(id, (_, inspection))| (id.clone(), inspection.clone())).collect();
         Ok(Observed { containers, images, networks, volumes, inspected })
     }
 }

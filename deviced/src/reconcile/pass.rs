@@ -163,7 +163,10 @@ impl<E: Engine, P: Probe> Loop<E, P> {
         for violation in violations {
             tracing::error!(event = "plan_refused", container = %violation.subject, "{violation}");
             self.say("plan", Some(&violation.subject), &format!("a plan was refused: {violation}"));
-            let decision = plan.containers.get_mut(&violation.subject).or_else(|| plan.strays.get_mut(&violation.subject));
+            let decision = plan
+                .containers
+                .get_mut(&violation.subject)
+                .or_else(|| plan.strays.get_mut(&violation.subject));
             match decision {
                 Some(decision) => {
                     *decision = Decision {
@@ -230,10 +233,12 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             let is_asked = self.surveys.is_over(&container);
             let (state, why) = match decision {
                 None => (OperationState::Done, "it is gone".to_owned()),
-                Some(Decision { status: Status::Settled | Status::Stopped | Status::Paused, why, .. }) if is_asked => {
-                    (OperationState::Done, why.clone())
+                Some(Decision {
+                    status: Status::Settled | Status::Stopped | Status::Paused, why, ..
+                }) if is_asked => (OperationState::Done, why.clone()),
+                Some(Decision { status: Status::Blocked, why, .. }) if is_asked => {
+                    (OperationState::Failed, why.clone())
                 }
-                Some(Decision { status: Status::Blocked, why, .. }) if is_asked => (OperationState::Failed, why.clone()),
                 Some(_) => continue,
             };
             self.hurried.remove(&container);
@@ -258,10 +263,9 @@ impl<E: Engine, P: Probe> Loop<E, P> {
 
 /// How long until a window opens; `None` while it is open.
 fn opens_in(window: &crate::document::update::Window) -> Option<Duration> {
-    let now = jiff::Timestamp::from_duration(jiff::SignedDuration::try_from(clock::unix_time()).ok()?).ok()?;
-    let zone = window.zone.as_deref().map_or_else(
-        || Ok(jiff::tz::TimeZone::system()),
-        jiff::tz::TimeZone::get,
-    );
+    let now =
+        jiff::Timestamp::from_duration(jiff::SignedDuration::try_from(clock::unix_time()).ok()?).ok()?;
+    let zone =
+        window.zone.as_deref().map_or_else(|| Ok(jiff::tz::TimeZone::system()), jiff::tz::TimeZone::get);
     window.opens_in(&now.to_zoned(zone.ok()?))
 }

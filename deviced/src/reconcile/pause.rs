@@ -49,7 +49,11 @@ impl<K: Ord + Clone> Pauses<K> {
 
     /// How long the shortest of them is.
     pub(super) fn next(&self, now: Instant) -> Option<Duration> {
-        self.failed.values().filter_map(|failing| failing.until.checked_duration_since(now)).filter(|left| !left.is_zero()).min()
+        self.failed
+            .values()
+            .filter_map(|failing| failing.until.checked_duration_since(now))
+            .filter(|left| !left.is_zero())
+            .min()
     }
 
     /// Forgets what has been left alone for as long as `quiet` since its pause was over.

@@ -142,7 +142,8 @@ impl<E: Engine, P: Probe> Loop<E, P> {
         overrides.extend(said.stopped.then(|| "stopped".to_owned()));
         overrides.extend(said.paused.then(|| "paused".to_owned()));
         let pulling = self.pulls.values().find(|pulling| pulling.containers.contains(id));
-        let mut why = decision.map_or_else(|| "deviced has not looked at it yet".to_owned(), |decision| decision.why.clone());
+        let mut why = decision
+            .map_or_else(|| "deviced has not looked at it yet".to_owned(), |decision| decision.why.clone());
         if let Some((registry, problem)) = self.surveys.problems(id).first()
             && !decision.is_some_and(|decision| matches!(decision.status, Status::Acting | Status::Proving))
         {
@@ -160,9 +161,19 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             next_look: Some(self.surveys.next(id, named.update.interval.0, now).as_secs()),
             operation: operation.or_else(|| self.pending.get(id).cloned()),
             progress: pulling.map(|pulling| (pulling.progress().done, pulling.progress().total)),
-            passed_over: choice.iter().flat_map(|choice| &choice.passed_over).map(passed_over_report).collect(),
+            passed_over: choice
+                .iter()
+                .flat_map(|choice| &choice.passed_over)
+                .map(passed_over_report)
+                .collect(),
             kept: self.kept(id, named.update.keep),
-            labels: named.run.labels.0.iter().map(|(name, value)| (name.clone(), value.clone().unwrap_or_default())).collect(),
+            labels: named
+                .run
+                .labels
+                .0
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone().unwrap_or_default()))
+                .collect(),
             ..self.engine_side(id)
         }
     }
@@ -173,7 +184,8 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             self.observed.images.iter().any(|image| version.target.image.as_ref() == Some(&image.id))
         };
         let ended = versions.filter(|version| version.ended.is_some()).filter(has_image);
-        let report = |version: &Version| VersionReport { id: Some(version.id), ..version_report(&version.target) };
+        let report =
+            |version: &Version| VersionReport { id: Some(version.id), ..version_report(&version.target) };
         ended.take(usize::try_from(keep).unwrap_or(usize::MAX)).map(report).collect()
     }
 
@@ -256,7 +268,9 @@ fn port(port: &crate::engine::PublishedPort) -> String {
 /// `source:target[:ro]`, of an inspection's `Mounts`.
 fn mounts(body: &serde_json::Value) -> Vec<String> {
     let mounts = body.get("Mounts").and_then(serde_json::Value::as_array).into_iter().flatten();
-    let text = |mount: &serde_json::Value, name: &str| mount.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+    let text = |mount: &serde_json::Value, name: &str| {
+        mount.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+    };
     mounts
         .map(|mount| {
             let name = text(mount, "Name");
@@ -269,6 +283,7 @@ fn mounts(body: &serde_json::Value) -> Vec<String> {
 
 /// Paths of an inspection's `HostConfig.Devices`.
 fn devices(body: &serde_json::Value) -> Vec<String> {
-    let devices = body.pointer("/HostConfig/Devices").and_then(serde_json::Value::as_array).into_iter().flatten();
+    let devices =
+        body.pointer("/HostConfig/Devices").and_then(serde_json::Value::as_array).into_iter().flatten();
     devices.filter_map(|device| Some(device.get("PathOnHost")?.as_str()?.to_owned())).collect()
 }

@@ -27,21 +27,26 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             }
             Request::Act { container, action, who, answer } => {
                 let change = self.change(&container, &action);
-                let _ = answer.send(change.and_then(|change| self.carry_out(&container, &action, change, &who)));
+                let _ =
+                    answer.send(change.and_then(|change| self.carry_out(&container, &action, change, &who)));
             }
         }
     }
 
     /// What would be done, by a look of now.
     async fn dry_run(&mut self, text: Option<String>) -> Result<PlanReport, Refusal> {
-        let observed = self.inspections.look(&self.device.engine, &self.device.instance).await.map_err(Refusal::Engine)?;
+        let observed = self
+            .inspections
+            .look(&self.device.engine, &self.device.instance)
+            .await
+            .map_err(Refusal::Engine)?;
         self.observed = observed;
         let known = self.known();
         let (desired, revision) = match text {
             None => (self.choose(), self.document.revision),
             Some(text) => {
                 let document = Document::read(&text).map_err(Refusal::Document)?;
-                let kept = std::mem::replace(&mut self.document.document, Some(document));
+                let kept = self.document.document.replace(document);
                 let choices = self.choices.clone();
                 let desired = self.choose();
                 (self.document.document, self.choices) = (kept, choices);
@@ -81,7 +86,9 @@ impl<E: Engine, P: Probe> Loop<E, P> {
         let swap = self.swaps.get(container).map(|swap| swap.operation.clone());
         let busy = swap.or_else(|| {
             let is_at_work = self.workers.contains_key(container);
-            is_at_work.then(|| self.pending.get(container).cloned().unwrap_or_else(|| "of deviced's own".to_owned()))
+            is_at_work.then(|| {
+                self.pending.get(container).cloned().unwrap_or_else(|| "of deviced's own".to_owned())
+            })
         });
         let mut containers: Vec<_> = self.observed.of(container).collect();
         containers.sort_by_key(|found| (found.state != State::Running, found.name != *container));
@@ -109,7 +116,13 @@ impl<E: Engine, P: Probe> Loop<E, P> {
         act::decide(action, &subject)
     }
 
-    fn carry_out(&mut self, container: &str, action: &Action, change: Change, who: &str) -> Result<Accepted, Refusal> {
+    fn carry_out(
+        &mut self,
+        container: &str,
+        action: &Action,
+        change: Change,
+        who: &str,
+    ) -> Result<Accepted, Refusal> {
         let storage = |error: crate::history::Error| Refusal::Storage(error.to_string());
         let history = &self.device.history;
         if self.overrides.get(container).cloned().unwrap_or_default() != change.said {

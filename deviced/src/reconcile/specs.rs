@@ -56,7 +56,12 @@ fn read(path: &str) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| error.to_string())
 }
 
-fn build(document: &Document, container: &Container, run: &Run, environment: &Environment) -> Result<Spec, String> {
+fn build(
+    document: &Document,
+    container: &Container,
+    run: &Run,
+    environment: &Environment,
+) -> Result<Spec, String> {
     let network = |(id, network): (&String, &Option<crate::document::resources::Network>)| {
         let name = network.as_ref().and_then(|network| network.name.clone());
         (id.clone(), name.unwrap_or_else(|| id.clone()))

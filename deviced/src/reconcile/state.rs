@@ -19,8 +19,8 @@ use crate::choose::{Choice, Offer};
 use crate::document::Document;
 use crate::engine::{Engine, Error, Event, Facts, Progress};
 use crate::health::Proof;
-use crate::metrics;
 use crate::history::{OperationState, Override, Verdict, Version};
+use crate::metrics;
 use crate::observed::Observed;
 use crate::plan::{HooksEnd, Plan};
 use crate::probe::Probe;
@@ -133,7 +133,12 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             document: InForce::default(),
             overrides: BTreeMap::new(),
             sources: None,
-            engine: EngineState { facts: None, problem: Some("not asked yet".to_owned()), since, failures: 0 },
+            engine: EngineState {
+                facts: None,
+                problem: Some("not asked yet".to_owned()),
+                since,
+                failures: 0,
+            },
             inspections: Inspections::default(),
             observed: Observed::default(),
             offers: BTreeMap::new(),
@@ -245,7 +250,10 @@ impl<E: Engine, P: Probe> Loop<E, P> {
         if is_wanted {
             return;
         }
-        let Some(version) = self.versions.get_mut(&container).and_then(|versions| versions.first_mut()) else { return };
+        let Some(version) = self.versions.get_mut(&container).and_then(|versions| versions.first_mut())
+        else {
+            return;
+        };
         if version.probation.is_zero() || made.digest != Some(version.target.digest) {
             return;
         }
@@ -320,7 +328,11 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             Ok(from) => {
                 self.device.metrics.pulled(&from, bytes);
                 self.failed_pulls.forget(&digest);
-                self.say("pull", Some(container), &format!("{container}: {} is here, from {from}", digest.short()));
+                self.say(
+                    "pull",
+                    Some(container),
+                    &format!("{container}: {} is here, from {from}", digest.short()),
+                );
             }
             Err(problem) => {
                 self.say("pull", Some(container), &format!("{container}: {problem}"));
@@ -341,7 +353,9 @@ impl<E: Engine, P: Probe> Loop<E, P> {
                 .and_then(|()| history.known_for(&offer.repository, &offer.digest));
             match known {
                 Ok(known) => offer.known_for = known,
-                Err(error) => tracing::warn!(event = "history", %error, "how long {} is known", offer.version),
+                Err(error) => {
+                    tracing::warn!(event = "history", %error, "how long {} is known", offer.version)
+                }
             }
         }
         // Registries that did not answer have not taken anything back.

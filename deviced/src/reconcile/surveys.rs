@@ -52,7 +52,8 @@ impl Surveys {
         if asked.running {
             return None;
         }
-        let is_due = asked.wanted || asked.last.is_none_or(|last| now.saturating_duration_since(last) >= interval);
+        let is_due =
+            asked.wanted || asked.last.is_none_or(|last| now.saturating_duration_since(last) >= interval);
         Some((is_due, asked.last))
     }
 
@@ -69,7 +70,12 @@ impl Surveys {
     }
 
     /// It was asked. The time since the last answer: so long an offer that was known then is known longer.
-    pub(super) fn end(&mut self, container: &str, problems: Vec<(String, String)>, now: Instant) -> Option<Duration> {
+    pub(super) fn end(
+        &mut self,
+        container: &str,
+        problems: Vec<(String, String)>,
+        now: Instant,
+    ) -> Option<Duration> {
         let asked = self.0.entry(container.to_owned()).or_default();
         let since = asked.last.map(|last| now.saturating_duration_since(last));
         (asked.running, asked.last, asked.problems) = (false, Some(now), problems);

@@ -91,9 +91,17 @@ async fn probed<E: Engine, P: Probe>(
             }
         }
         if let Some(command) = exec {
-            let ended = engine.exec(&watched.id, &command.0, PROBE_DEADLINE).await.map_err(|error| error.to_string())?;
+            let ended = engine
+                .exec(&watched.id, &command.0, PROBE_DEADLINE)
+                .await
+                .map_err(|error| error.to_string())?;
             if ended.code != 0 {
-                return Err(format!("{:?} ended with {}: {}", command.0.join(" "), ended.code, ended.output.trim()));
+                return Err(format!(
+                    "{:?} ended with {}: {}",
+                    command.0.join(" "),
+                    ended.code,
+                    ended.output.trim()
+                ));
             }
         }
         Ok(())
@@ -103,12 +111,14 @@ async fn probed<E: Engine, P: Probe>(
 
 /// Where a container can be asked: its own address, that of the container whose network it shares, or the device itself.
 async fn address<E: Engine>(engine: &E, inspection: &Inspection) -> Result<IpAddr, String> {
-    let mode = |body: &Value| body.pointer("/HostConfig/NetworkMode").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mode = |body: &Value| {
+        body.pointer("/HostConfig/NetworkMode").and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
     let own = mode(&inspection.body);
     let owner = match own.strip_prefix("container:") {
-        Some(owner) => {
-            Some(engine.inspect(&ContainerId(owner.to_owned())).await.map_err(|error| error.to_string())?.body)
-        }
+        Some(owner) => Some(
+            engine.inspect(&ContainerId(owner.to_owned())).await.map_err(|error| error.to_string())?.body,
+        ),
         None => None,
     };
     let body = owner.as_ref().unwrap_or(&inspection.body);

@@ -36,7 +36,9 @@ fn a_document_that_is_wrong_or_would_remove_everything_removes_nothing() {
 fn what_the_document_names_no_more_is_stopped_and_kept_and_said() {
     let mut scene = Scene::new();
     scene.push("acme/web", "1", SERVE);
-    let other = format!("  - id: $Pother\n    image: $R/acme/web\n    versions: ['1']\n    run: {{stop_grace_period: 1s}}\n    {UPDATE}\n");
+    let other = format!(
+        "  - id: $Pother\n    image: $R/acme/web\n    versions: ['1']\n    run: {{stop_grace_period: 1s}}\n    {UPDATE}\n"
+    );
     let both = format!("{}{other}", web("['1']", "", UPDATE));
     scene.write(&both);
     scene.start();

@@ -7,7 +7,10 @@ use crate::updates::{UPDATE, web};
 fn what_is_gone_stopped_or_changed_is_as_before_without_a_registry() {
     let mut scene = Scene::new();
     scene.push("acme/web", "1", SERVE);
-    let document = format!("{}networks: {{$Pfront: {{}}}}\n", web("['1']", ", networks: [$Pfront], mem_limit: 64m", UPDATE));
+    let document = format!(
+        "{}networks: {{$Pfront: {{}}}}\n",
+        web("['1']", ", networks: [$Pfront], mem_limit: 64m", UPDATE)
+    );
     scene.write(&document);
     scene.start();
     scene.settles("web", "1");
@@ -70,13 +73,19 @@ fn who_shares_a_network_is_attached_again_when_its_owner_was_replaced() {
     scene.start();
     scene.settles("web", "stable");
     scene.settles("side", "1");
-    let mode = |scene: &Scene| scene.inspect("side")["HostConfig"]["NetworkMode"].as_str().unwrap_or_default().to_owned();
-    let attached = |scene: &Scene| mode(scene) == format!("container:{}", scene.inspect("web")["Id"].as_str().unwrap_or("none"));
+    let mode = |scene: &Scene| {
+        scene.inspect("side")["HostConfig"]["NetworkMode"].as_str().unwrap_or_default().to_owned()
+    };
+    let attached = |scene: &Scene| {
+        mode(scene) == format!("container:{}", scene.inspect("web")["Id"].as_str().unwrap_or("none"))
+    };
     assert!(attached(&scene), "{}", mode(&scene));
     let image = scene.inspect("side")["Image"].clone();
     // A newer image of the neighbour must not come in by a repair.
     let second = scene.push("acme/web", "stable", &format!("echo two; {SERVE}"));
-    scene.until("the owner was replaced", |scene| scene.container("web")["current"]["digest"] == second.as_str());
+    scene.until("the owner was replaced", |scene| {
+        scene.container("web")["current"]["digest"] == second.as_str()
+    });
     scene.settles("web", "stable");
     scene.until("its neighbour is attached again", attached);
     scene.settles("side", "1");
@@ -88,7 +97,9 @@ fn a_long_pull_does_not_delay_starting_another_again() {
     let mut scene = Scene::new();
     scene.push("acme/web", "1", SERVE);
     scene.push("acme/side", "1", SERVE);
-    let side = format!("  - id: $Pside\n    image: $R/acme/side\n    versions: [new, '1']\n    run: {{stop_grace_period: 1s}}\n    {UPDATE}\n");
+    let side = format!(
+        "  - id: $Pside\n    image: $R/acme/side\n    versions: [new, '1']\n    run: {{stop_grace_period: 1s}}\n    {UPDATE}\n"
+    );
     scene.write(&format!("{}{side}", web("['1']", "", UPDATE)));
     scene.start();
     scene.settles("web", "1");
@@ -111,7 +122,8 @@ fn a_name_that_somebody_else_has_is_left_to_them() {
     scene.push("acme/foreign", "1", SERVE);
     let name = format!("{}web", scene.prefix);
     let foreign = scene.registry.reference("acme/foreign", "1");
-    let theirs = scene.docker(&["run", "--detach", "--name", &name, "--label", &format!("foreign={name}"), &foreign]);
+    let theirs =
+        scene.docker(&["run", "--detach", "--name", &name, "--label", &format!("foreign={name}"), &foreign]);
     struct Theirs(String);
     impl Drop for Theirs {
         fn drop(&mut self) {

@@ -15,20 +15,20 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A device. Everything of it is gone when it is dropped.
-pub struct Scene {
+pub(crate) struct Scene {
     directory: TempDir,
-    pub registry: Registry,
+    pub(crate) registry: Registry,
     /// Before each id, so that tests beside each other don't meet.
-    pub prefix: String,
+    pub(crate) prefix: String,
     process: Option<Child>,
     engine: PathBuf,
 }
 
 /// What an application of a test does as process 1: it serves until it is told to end.
-pub const SERVE: &str = "trap 'exit 0' TERM; echo serving; while :; do sleep 60 & wait $!; done";
+pub(crate) const SERVE: &str = "trap 'exit 0' TERM; echo serving; while :; do sleep 60 & wait $!; done";
 
 impl Scene {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let directory = TempDir::with_prefix("deviced-").unwrap();
@@ -37,36 +37,36 @@ impl Scene {
     }
 
     /// The engine is reached through another socket.
-    pub fn through(mut self, socket: &Path) -> Self {
+    pub(crate) fn through(mut self, socket: &Path) -> Self {
         self.engine = socket.to_owned();
         self
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
     /// Puts an image into the registry, whose process 1 is this script for busybox.
-    pub fn push(&self, repository: &str, tag: &str, script: &str) -> String {
+    pub(crate) fn push(&self, repository: &str, tag: &str, script: &str) -> String {
         let image = image(script, &[("version", tag)]);
         self.registry.put(repository, tag, &image);
         self.registry.tag(repository, tag).unwrap()
     }
 
     /// A text with `$P` for the prefix of ids, `$R` for the registry's host.
-    pub fn fill(&self, text: &str) -> String {
+    pub(crate) fn fill(&self, text: &str) -> String {
         text.replace("$P", &self.prefix).replace("$R", &self.registry.host())
     }
 
     /// Writes the document's file.
-    pub fn write(&self, document: &str) {
+    pub(crate) fn write(&self, document: &str) {
         let (path, new) = (self.path("device.yaml"), self.path("device.yaml.new"));
         fs::write(&new, self.fill(document)).unwrap();
         fs::rename(new, path).unwrap();
     }
 
     /// Starts deviced, and waits until its API answers.
-    pub fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         assert!(self.process.is_none(), "it runs already");
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_deviced"))
@@ -85,7 +85,7 @@ impl Scene {
     }
 
     /// SIGKILL.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.process.take() {
             child.kill().unwrap();
             child.wait().unwrap();
@@ -93,24 +93,20 @@ impl Scene {
     }
 
     /// SIGTERM, and its exit code.
-    pub fn stop(&mut self) -> Option<i32> {
+    pub(crate) fn stop(&mut self) -> Option<i32> {
         let mut child = self.process.take()?;
         let id = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
         nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).unwrap();
         child.wait().unwrap().code()
     }
 
-    pub fn process(&self) -> u32 {
-        self.process.as_ref().unwrap().id()
-    }
-
     /// What deviced wrote.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
     /// A command of deviced's own, for this device.
-    pub fn cli(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn cli(&self, arguments: &[&str]) -> Output {
         let arguments = arguments.iter().map(|argument| self.fill(argument));
         Command::new(env!("CARGO_BIN_EXE_deviced"))
             .args(arguments)
@@ -120,7 +116,7 @@ impl Scene {
     }
 
     /// One that has to end with 0; its standard output.
-    pub fn done(&self, arguments: &[&str]) -> String {
+    pub(crate) fn done(&self, arguments: &[&str]) -> String {
         let output = self.cli(arguments);
         let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{arguments:?}: {:?}\n{out}{error}\n{}", output.status, self.log());
@@ -128,12 +124,12 @@ impl Scene {
     }
 
     /// `status --json`.
-    pub fn report(&self) -> Value {
+    pub(crate) fn report(&self) -> Value {
         serde_json::from_str(&self.done(&["status", "--json"])).unwrap()
     }
 
     /// What it says of one container, without the prefix.
-    pub fn container(&self, id: &str) -> Value {
+    pub(crate) fn container(&self, id: &str) -> Value {
         let id = format!("{}{id}", self.prefix);
         let report = self.report();
         let all = ["containers", "strays"].map(|kind| report[kind].as_array().unwrap().clone()).concat();
@@ -141,17 +137,22 @@ impl Scene {
     }
 
     /// Waits until something is so.
-    pub fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
+    pub(crate) fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let begin = Instant::now();
         while !is_so(self) {
-            let containers = self.docker(&["ps", "--all", "--filter", &format!("label=deviced.instance={}", self.prefix)]);
-            assert!(begin.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}\n{containers}\n{}", self.log());
+            let containers =
+                self.docker(&["ps", "--all", "--filter", &format!("label=deviced.instance={}", self.prefix)]);
+            assert!(
+                begin.elapsed() < PATIENCE,
+                "not within {PATIENCE:?}: {what}\n{containers}\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }
 
     /// Waits until a container runs this version, and nothing is done about it any more.
-    pub fn settles(&self, id: &str, version: &str) {
+    pub(crate) fn settles(&self, id: &str, version: &str) {
         self.until(&format!("{id} settles on {version}"), |scene| {
             let container = scene.container(id);
             let inspected = scene.inspect(id);
@@ -165,27 +166,36 @@ impl Scene {
     }
 
     /// The engine's ids of all containers for one of the document.
-    pub fn ids(&self, id: &str) -> Vec<String> {
+    pub(crate) fn ids(&self, id: &str) -> Vec<String> {
         let filters = [
             format!("label=deviced.instance={}", self.prefix),
             format!("label=deviced.id={}{id}", self.prefix),
         ];
-        let list = self.docker(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &filters[0], "--filter", &filters[1]]);
+        let list = self.docker(&[
+            "ps",
+            "--all",
+            "--quiet",
+            "--no-trunc",
+            "--filter",
+            &filters[0],
+            "--filter",
+            &filters[1],
+        ]);
         list.split_whitespace().map(str::to_owned).collect()
     }
 
     /// `docker inspect` of the one that has the container's own name.
-    pub fn inspect(&self, id: &str) -> Value {
+    pub(crate) fn inspect(&self, id: &str) -> Value {
         self.inspect_named(&format!("{}{id}", self.prefix))
     }
 
-    pub fn inspect_named(&self, name: &str) -> Value {
+    pub(crate) fn inspect_named(&self, name: &str) -> Value {
         let text = self.docker(&["inspect", "--type", "container", name]);
         serde_json::from_str::<Value>(&text).map(|list| list[0].clone()).unwrap_or_default()
     }
 
     /// Docker's own command line: what it prints.
-    pub fn docker(&self, arguments: &[&str]) -> String {
+    pub(crate) fn docker(&self, arguments: &[&str]) -> String {
         let output = docker(arguments);
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
@@ -217,11 +227,18 @@ impl Drop for Scene {
 }
 
 /// An image with busybox, whose process 1 is a script.
-pub fn image(script: &str, labels: &[(&str, &str)]) -> fixtures::image::BuiltImage {
+pub(crate) fn image(script: &str, labels: &[(&str, &str)]) -> fixtures::image::BuiltImage {
     let busybox = fs::read("/bin/busybox").expect("busybox-static is installed");
-    let labels: serde_json::Map<_, _> = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+    let labels: serde_json::Map<_, _> =
+        labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
     Image::new()
-        .layer(Layer::new().dir("bin", 0o755).file("bin/busybox", 0o755, &busybox).symlink("bin/sh", "busybox").symlink("bin/sleep", "busybox"))
+        .layer(
+            Layer::new()
+                .dir("bin", 0o755)
+                .file("bin/busybox", 0o755, &busybox)
+                .symlink("bin/sh", "busybox")
+                .symlink("bin/sleep", "busybox"),
+        )
         .layer(Layer::new().dir("tmp", 0o777).file("main.sh", 0o644, script.as_bytes()))
         .entrypoint(&["/bin/sh", "/main.sh"])
         .environment(&["PATH=/bin"])
@@ -230,7 +247,7 @@ pub fn image(script: &str, labels: &[(&str, &str)]) -> fixtures::image::BuiltIma
 }
 
 /// The socket of the engine that tests use.
-pub fn engine() -> PathBuf {
+pub(crate) fn engine() -> PathBuf {
     let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
     PathBuf::from(host.strip_prefix("unix://").expect("DOCKER_HOST names a Unix socket"))
 }

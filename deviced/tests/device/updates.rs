@@ -5,10 +5,11 @@ use serde_json::Value;
 use crate::scene::{SERVE, Scene};
 
 /// Quick looks and proofs, and no probation.
-pub const UPDATE: &str = "update: {interval: 1s, probation: 0s, keep: 2, health: {running: 300ms, timeout: 20s, interval: 100ms}}";
+pub(crate) const UPDATE: &str =
+    "update: {interval: 1s, probation: 0s, keep: 2, health: {running: 300ms, timeout: 20s, interval: 100ms}}";
 
 /// A document with one container `web` of `acme/web`.
-pub fn web(versions: &str, run: &str, update: &str) -> String {
+pub(crate) fn web(versions: &str, run: &str, update: &str) -> String {
     format!(
         "apiVersion: deviced/v1\ncontainers:\n  - id: $Pweb\n    image: $R/acme/web\n    versions: {versions}\n    run: {{stop_grace_period: 1s{run}}}\n    {update}\n"
     )
@@ -28,7 +29,9 @@ fn a_moved_tag_is_followed_and_a_bad_version_is_rolled_back() {
     assert_eq!(digest(&scene.inspect("web")), first);
 
     let second = scene.push("acme/web", "stable", &format!("echo two; {SERVE}"));
-    scene.until("the second version runs", |scene| scene.container("web")["current"]["digest"] == second.as_str());
+    scene.until("the second version runs", |scene| {
+        scene.container("web")["current"]["digest"] == second.as_str()
+    });
     scene.settles("web", "stable");
 
     let third = scene.push("acme/web", "stable", "echo last words; exit 3");
@@ -91,18 +94,24 @@ fn a_rollback_by_hand_needs_no_registry_and_stays_until_it_is_released() {
     scene.start();
     scene.settles("web", "stable");
     let second = scene.push("acme/web", "stable", &format!("echo two; {SERVE}"));
-    scene.until("the second version runs", |scene| scene.container("web")["current"]["digest"] == second.as_str());
+    scene.until("the second version runs", |scene| {
+        scene.container("web")["current"]["digest"] == second.as_str()
+    });
     scene.settles("web", "stable");
     scene.registry.go_away();
     scene.done(&["rollback", "$Pweb"]);
-    scene.until("the first version runs", |scene| scene.container("web")["current"]["digest"] == first.as_str());
+    scene.until("the first version runs", |scene| {
+        scene.container("web")["current"]["digest"] == first.as_str()
+    });
     scene.settles("web", "stable");
     scene.registry.come_back();
     scene.done(&["update", "$Pweb"]);
     scene.settles("web", "stable");
     assert_eq!(digest(&scene.inspect("web")), first, "a poll must not redo what somebody undid");
     scene.done(&["release", "$Pweb"]);
-    scene.until("the second version is back", |scene| scene.container("web")["current"]["digest"] == second.as_str());
+    scene.until("the second version is back", |scene| {
+        scene.container("web")["current"]["digest"] == second.as_str()
+    });
     scene.settles("web", "stable");
 }
 
@@ -131,13 +140,16 @@ fn bad_arguments_are_not_blamed_on_the_image() {
 fn a_version_that_crashes_in_its_probation_is_rolled_back() {
     let mut scene = Scene::new();
     let first = scene.push("acme/web", "stable", SERVE);
-    let update = "update: {interval: 1s, probation: 10m, health: {running: 300ms, timeout: 20s, interval: 100ms}}";
+    let update =
+        "update: {interval: 1s, probation: 10m, health: {running: 300ms, timeout: 20s, interval: 100ms}}";
     scene.write(&web("[stable]", ", restart: always", update));
     scene.start();
     scene.settles("web", "stable");
     scene.push("acme/web", "stable", "echo crashing soon; sleep 1.5; exit 4");
     scene.until("it was judged", |scene| scene.done(&["why", "$Pweb"]).contains("probation"));
-    scene.until("the first version is back", |scene| scene.container("web")["current"]["digest"] == first.as_str());
+    scene.until("the first version is back", |scene| {
+        scene.container("web")["current"]["digest"] == first.as_str()
+    });
     scene.settles("web", "stable");
 }
 
