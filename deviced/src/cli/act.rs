@@ -112,7 +112,7 @@ pub(super) async fn done(
             Ok(Exit::Done)
         }
         Some(operation) => {
-            let exit = follow::operation(client, &operation, wait, screen).await?;
+            let exit = follow::operation(client, id, &operation, wait, screen).await?;
             if exit == Exit::Done {
                 screen.say(&format!("{id} {}", verb.done))?;
             }

@@ -16,6 +16,8 @@ Settings (environment):
   DEVICED_LISTEN      the API on loopback too, such as 127.0.0.1:7788 [off]
   DEVICED_TOKEN_FILE  the token for that [token in the data directory]
   DOCKER_HOST         the engine's socket [unix:///var/run/docker.sock]
+  DOCKER_CONFIG       directory of Docker's config.json, with credentials [$HOME/.docker]
+  DEVICED_INSTANCE    whose containers are its own, where several share an engine [deviced]
   DEVICED_LOG         off, error, warn, info, debug, trace [info]
   DEVICED_LOG_FORMAT  text or json [text]
 ";
@@ -455,7 +457,7 @@ mod tests {
             .map(|(name, _)| name)
             .filter(|name| name.starts_with("DEVICED_") || name.starts_with("DOCKER_"))
             .collect();
-        assert_eq!(named.len(), 8, "{named:?}");
+        assert_eq!(named.len(), 10, "{named:?}");
         for name in named {
             assert!(help.contains(&format!("  {name} ")), "{name}");
         }

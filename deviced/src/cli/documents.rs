@@ -75,7 +75,7 @@ mod tests {
         for item in ["\\fBDEVICED_LOG\\fR", "\\fBDOCKER_HOST\\fR", "\\fB75\\fR", "deviced\\-rollback(1)"] {
             assert!(page.contains(item), "{item}: {page}");
         }
-        assert_eq!(settings().count(), 8);
+        assert_eq!(settings().count(), 10);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::exit::Exit;
 use super::failure::{Failure, Result};
 use super::following::{Following, Standing};
 use super::screen::Screen;
+use super::show::of;
 use super::text::duration;
 use crate::report::{OperationReport, OperationsReport, Report};
 
@@ -37,6 +38,7 @@ pub(super) async fn everything(
                 screen.tell(&operation)?;
             }
             let report: Report = report.json()?;
+            screen.pulls(&report.containers)?;
             match following.standing(&report, looks.passed()) {
                 Standing::Going => {}
                 Standing::Settled { waiting } => {
@@ -51,13 +53,13 @@ pub(super) async fn everything(
                 Standing::Failed(failed) => {
                     let mut names = Vec::new();
                     for (container, why) in &failed {
-                        screen.say(&format!("{container} did not get there: {why}"))?;
+                        screen.say(&format!("{container}: {why}"))?;
                         names.push(container.as_str());
                     }
                     return Err(Failure::new(
                         Exit::No,
                         format!(
-                            "document r{} is in force, but not everything is as it says ({}); `deviced why ID` says more",
+                            "document r{} is in force, but not everything went well ({}); `deviced why ID` says more",
                             report.document.revision,
                             names.join(", ")
                         ),
@@ -69,8 +71,14 @@ pub(super) async fn everything(
     }
 }
 
-/// Follows one operation to its end. Whether it did what it was for.
-pub(super) async fn operation(client: &Client, id: &str, wait: &Wait, screen: &mut Screen) -> Result<Exit> {
+/// Follows one operation on a container to its end. Whether it did what it was for.
+pub(super) async fn operation(
+    client: &Client,
+    container: &str,
+    id: &str,
+    wait: &Wait,
+    screen: &mut Screen,
+) -> Result<Exit> {
     let path = format!("/v1/operations/{}", encoded(id));
     let mut looks = Looks::new(wait);
     let mut last = None;
@@ -84,6 +92,10 @@ pub(super) async fn operation(client: &Client, id: &str, wait: &Wait, screen: &m
                 "done" => return Ok(Exit::Done),
                 "failed" => return Ok(Exit::No),
                 _ => last = Some(operation),
+            }
+            // How far its image is.
+            if let Some(answer) = client.find(of(container, "")).await.unwrap_or_default() {
+                screen.pulls(&[answer.json()?])?;
             }
         }
         looks.pause().await?;

@@ -9,6 +9,8 @@ use crate::report::{ContainerReport, OperationReport, Report};
 const PATIENCE: Duration = Duration::from_secs(8);
 /// A device that is as it has to be for this long has seen the document: a pass follows it at once.
 const QUIET: Duration = Duration::from_millis(1500);
+/// The stage in which a version that failed is rolled back.
+const REVERT: &str = "revert";
 
 /// What following has seen.
 #[derive(Debug)]
@@ -105,35 +107,34 @@ impl Following {
         Standing::Settled { waiting: waiting.iter().map(told).collect() }
     }
 
-    /// Containers that are blocked, whose last operation failed, or that wait without running.
+    /// Containers of which a version was rolled back, that are blocked, that wait without running, or whose last operation failed.
     fn failed(&self, report: &Report) -> Vec<(String, String)> {
-        let last_failed = |container: &str| {
-            let mut own = self
-                .operations
-                .values()
-                .filter(|operation| operation.container.as_deref() == Some(container));
-            own.next_back().filter(|operation| operation.state == "failed")
-        };
-        let mut failed: Vec<_> = report
-            .containers
-            .iter()
-            .filter_map(|container| {
-                let missing = container.status == "waiting" && container.state != "running";
-                let why = match last_failed(&container.id) {
-                    Some(operation) => operation.text.clone(),
-                    None if container.status == "blocked" || missing => container.why.clone(),
-                    None => return None,
-                };
-                Some((container.id.clone(), why))
-            })
-            .collect();
+        let of_containers = report.containers.iter().filter_map(|container| {
+            let own = || {
+                let own = self.operations.values();
+                own.filter(|operation| operation.container.as_ref() == Some(&container.id))
+            };
+            let failed = |operation: &&OperationReport| operation.state == "failed";
+            let why = if let Some(reverted) = own().rev().filter(failed).find(|failed| failed.stage == REVERT)
+            {
+                let current = container.current.as_ref().map(|current| format!("; {} runs", current.version));
+                format!("{}{}", reverted.text, current.unwrap_or_default())
+            } else if let Some(last) = own().next_back().filter(failed) {
+                last.text.clone()
+            } else if container.status == "blocked"
+                || (container.status == "waiting" && container.state != "running")
+            {
+                container.why.clone()
+            } else {
+                return None;
+            };
+            Some((container.id.clone(), why))
+        });
         let of_none = self.operations.values().filter(|operation| operation.container.is_none());
-        failed.extend(
-            of_none
-                .filter(|operation| operation.state == "failed")
-                .map(|operation| (operation.kind.clone(), operation.text.clone())),
-        );
-        failed
+        let of_none = of_none
+            .filter(|operation| operation.state == "failed")
+            .map(|operation| (operation.kind.clone(), operation.text.clone()));
+        of_containers.chain(of_none).collect()
     }
 }
 
@@ -239,6 +240,18 @@ mod tests {
         let report = report(13, 10, vec![pulling]);
         following.standing(&report, seconds(0));
         assert_eq!(following.standing(&report, seconds(60)), Standing::Going, "a pull is under way");
+    }
+
+    #[test]
+    fn a_version_that_was_rolled_back_is_told_also_when_another_one_was_taken() {
+        let settled = report(13, 10, vec![sample::settled("web", "1.0.0", 'a')]);
+        let mut following = Following::new(13, 9, &[]);
+        let reverted =
+            OperationReport { stage: REVERT.into(), ..operation("01A", "web", "failed", "2.0 ended with 1") };
+        following.news(&[reverted, operation("01B", "web", "done", "1.0.0 runs")]);
+        following.standing(&settled, seconds(0));
+        let expected = Standing::Failed(vec![("web".into(), "2.0 ended with 1; 1.0.0 runs".into())]);
+        assert_eq!(following.standing(&settled, seconds(2)), expected);
     }
 
     #[test]

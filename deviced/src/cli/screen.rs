@@ -9,7 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::failure::Result;
 use super::output;
-use crate::report::OperationReport;
+use crate::report::{ContainerReport, OperationReport, ProgressReport};
 
 const BYTES: &str = "{spinner} {prefix}: {msg} [{bar:24}] {decimal_bytes} of {decimal_total_bytes}";
 const SPINNER: &str = "{spinner} {prefix}: {wide_msg}";
@@ -68,6 +68,25 @@ impl Screen {
         }
     }
 
+    /// Shows how far images of containers are; a pull is no operation.
+    pub(super) fn pulls(&mut self, containers: &[ContainerReport]) -> Result<()> {
+        if matches!(self, Self::Objects) {
+            return Ok(());
+        }
+        let pulls: Vec<_> = containers.iter().filter_map(pull).collect();
+        if let Self::Bars(screen, bars) = self {
+            bars.retain(|id, bar| {
+                let goes_on = !id.starts_with(PULL) || pulls.iter().any(|pull| pull.id == *id);
+                if !goes_on {
+                    bar.finish_and_clear();
+                    screen.remove(bar);
+                }
+                goes_on
+            });
+        }
+        pulls.iter().try_for_each(|pull| self.tell(pull))
+    }
+
     /// A sentence between the operations; machines are told nothing.
     pub(super) fn say(&mut self, sentence: &str) -> Result<()> {
         match self {
@@ -86,6 +105,24 @@ impl Drop for Screen {
     }
 }
 
+/// What the ids of pulls begin with here.
+const PULL: &str = "pull of ";
+
+/// The pull of a container's image, told like an operation.
+fn pull(container: &ContainerReport) -> Option<OperationReport> {
+    let (done, total) = container.progress?;
+    let version = container.wanted.as_ref().map(|wanted| wanted.version.clone()).unwrap_or_default();
+    Some(OperationReport {
+        id: format!("{PULL}{}", container.id),
+        container: Some(container.id.clone()),
+        kind: "pull".to_owned(),
+        state: "running".to_owned(),
+        text: version,
+        progress: Some(ProgressReport { done, total, ..ProgressReport::default() }),
+        ..OperationReport::default()
+    })
+}
+
 fn draw(bar: &ProgressBar, operation: &OperationReport) {
     let progress = operation.progress.filter(|progress| progress.total > 0);
     // Constants, tested below; without them there is a bar of indicatif's own.
@@ -93,7 +130,8 @@ fn draw(bar: &ProgressBar, operation: &OperationReport) {
         bar.set_style(style.progress_chars("=> "));
     }
     bar.set_prefix(subject(operation));
-    bar.set_message(format!("{} {}", operation.stage, printable(&operation.text)));
+    let what = if operation.stage.is_empty() { &operation.kind } else { &operation.stage };
+    bar.set_message(format!("{what} {}", printable(&operation.text)));
     if let Some(progress) = progress {
         bar.set_length(progress.total);
         bar.set_position(progress.done);
@@ -116,7 +154,6 @@ fn subject(operation: &OperationReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::ProgressReport;
 
     fn operation(state: &str, stage: &str, text: &str) -> OperationReport {
         OperationReport {
@@ -162,6 +199,22 @@ mod tests {
         assert_eq!((bar.position(), bar.length(), bar.is_finished()), (5, Some(10), false));
         screen.tell(&operation("done", "retire", "runs 1.4.2")).unwrap();
         assert!(bar.is_finished());
+    }
+
+    #[test]
+    fn a_pull_is_shown_while_it_lasts() {
+        let hidden = MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden());
+        let mut screen = Screen::Bars(hidden, HashMap::new());
+        let mut web = ContainerReport { id: "web".into(), ..ContainerReport::default() };
+        web.progress = Some((3, 8));
+        screen.pulls(std::slice::from_ref(&web)).unwrap();
+        let Screen::Bars(_, bars) = &screen else { panic!() };
+        let bar = bars["pull of web"].clone();
+        assert_eq!((bar.position(), bar.length(), bar.message().as_str()), (3, Some(8), "pull "));
+        web.progress = None;
+        screen.pulls(&[web]).unwrap();
+        let Screen::Bars(_, bars) = &screen else { panic!() };
+        assert!(bar.is_finished() && bars.is_empty());
     }
 
     #[test]
