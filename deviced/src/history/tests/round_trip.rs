@@ -171,7 +171,6 @@ fn what_registries_said_is_known_at_the_next_start() {
         latency: Some(Duration::from_micros(1_500)),
         rank,
         failures: 1,
-        said: Default::default(),
         problem: Some("503".to_owned()),
         pause: Some(Duration::from_secs(60)),
         asked: Some(1_000_000),
