@@ -53,7 +53,7 @@ fn on_a_full_disk_it_opens_says_no_to_what_it_can_t_keep_and_goes_on_when_there_
         killed(path);
         let filling = path.join("filling");
         let mut file =
-            std::fs::OpenOptions::new().write(true).create(true).mode(0o600).open(&filling).unwrap();
+            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&filling).unwrap();
         std::io::copy(&mut std::io::repeat(1), &mut file).unwrap_err();
         let (history, said) = History::open(path).unwrap();
         assert!(history.is_kept(), "{said:?}");
