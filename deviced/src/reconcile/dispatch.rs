@@ -1,18 +1,18 @@
 //! What was decided, handed out: each container's steps to a worker of its own, pulls and questions to tasks.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dockerloader::clock;
 use dockerloader::digest::Digest;
 
-use super::state::{Loop, Pulling};
+use super::state::Loop;
 use super::wake::Wake;
 use super::watch::{Watched, watch};
 use crate::apply::{Context, Outcome};
 use crate::desired::{Desired, Wanted};
-use crate::engine::{Engine, Error, ImageId, Progress, Pull};
+use crate::engine::Engine;
 use crate::plan::{Plan, Step};
 use crate::probe::Probe;
 use crate::swap::Stage;
@@ -73,58 +73,6 @@ impl<E: Engine, P: Probe> Loop<E, P> {
         let operation =
             self.pending.get(container).and_then(|id| self.device.history.operation(id).ok().flatten());
         operation.map_or_else(|| "deviced".to_owned(), |operation| operation.who)
-    }
-
-    fn pull(&mut self, step: &Step) {
-        let Step::Pull { container, digest, .. } = step else { return };
-        let (Ok(digest), Some(sources)) = (digest.parse::<Digest>(), self.sources.clone()) else { return };
-        if let Some(pulling) = self.pulls.get_mut(&digest) {
-            pulling.containers.insert(container.clone());
-            return;
-        }
-        let offers: Vec<_> = self
-            .offers
-            .get(container)
-            .into_iter()
-            .flatten()
-            .filter(|offer| offer.digest == digest)
-            .cloned()
-            .collect();
-        let named = self.document.document.iter().flat_map(|document| &document.containers);
-        let Some(named) = named.clone().find(|named| named.id == *container) else { return };
-        let (image, platform) = (named.image.clone(), named.run.platform.clone());
-        let progress = Arc::new(Mutex::new(Progress::default()));
-        let containers = BTreeSet::from([container.clone()]);
-        self.pulls.insert(digest, Pulling { containers, progress: Arc::clone(&progress) });
-        let (engine, wakes, container) =
-            (Arc::clone(&self.device.engine), self.wakes.clone(), container.clone());
-        tokio::spawn(async move {
-            let mut problems = Vec::new();
-            let mut pulled = None;
-            let offers = offers.iter().filter(|offer| offer.registry != "engine");
-            // Each offer by itself, then once more through the relay: what one registry broke off another one brings to its end.
-            for (offer, attempt) in offers.flat_map(|offer| [(offer, 0), (offer, 1)]) {
-                let pulling = match sources.for_pull(&image, platform.as_deref(), offer, attempt).await {
-                    Ok(pulling) => pulling,
-                    Err(problem) => {
-                        problems.push(format!("{}: {}", problem.registry, problem.text));
-                        continue;
-                    }
-                };
-                match pull_one(&*engine, &pulling.pull, &progress).await {
-                    Ok(_) => {
-                        pulled = Some(pulling.from.clone());
-                        break;
-                    }
-                    Err(error) => problems.push(format!("{}: {error}", pulling.from)),
-                }
-            }
-            let result = pulled.ok_or_else(|| match problems.as_slice() {
-                [] => "no registry offers it any more".to_owned(),
-                problems => problems.join("; "),
-            });
-            let _ = wakes.send(Wake::Pulled { container, digest, result }).await;
-        });
     }
 
     /// Watches what is to prove itself and is not watched yet; no longer what is not.
@@ -201,9 +149,4 @@ impl<E: Engine, P: Probe> Loop<E, P> {
         let verdicts = self.verdicts.iter().filter(|verdict| verdict.container == container);
         verdicts.map(|verdict| verdict.digest).collect()
     }
-}
-
-async fn pull_one<E: Engine>(engine: &E, pull: &Pull, progress: &Mutex<Progress>) -> Result<ImageId, Error> {
-    let mut note = |now: Progress| *progress.lock().unwrap_or_else(PoisonError::into_inner) = now;
-    engine.pull(pull, &mut note).await
 }

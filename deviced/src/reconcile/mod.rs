@@ -4,6 +4,7 @@
 //! its own, which tell the loop by one bounded queue. So a pull of an hour never delays starting another container again.
 
 mod act;
+mod budget;
 mod door;
 mod own;
 mod pause;
@@ -20,6 +21,7 @@ mod state;
 mod dispatch;
 mod document;
 mod pass;
+mod pulls;
 mod report;
 mod requests;
 mod specs;

@@ -346,16 +346,15 @@ impl<E: Engine, P: Probe> Loop<E, P> {
         let problems = survey.problems.into_iter().map(|problem| (problem.registry, problem.text)).collect();
         let since = self.surveys.end(container, problems, now).unwrap_or_default();
         let mut offers = survey.offers;
-        for offer in &mut offers {
-            let history = &self.device.history;
-            let known = history
-                .add_known(&offer.repository, &offer.digest, since)
-                .and_then(|()| history.known_for(&offer.repository, &offer.digest));
-            match known {
-                Ok(known) => offer.known_for = known,
-                Err(error) => {
-                    tracing::warn!(event = "history", %error, "how long {} is known", offer.version)
+        let found: Vec<_> = offers.iter().map(|offer| (offer.repository.as_str(), &offer.digest)).collect();
+        match self.device.history.add_known_all(&found, since) {
+            Ok(known) => {
+                for (offer, known) in offers.iter_mut().zip(known) {
+                    offer.known_for = known;
                 }
+            }
+            Err(error) => {
+                tracing::warn!(event = "history", %error, "{container}: how long versions are known")
             }
         }
         // Registries that did not answer have not taken anything back.

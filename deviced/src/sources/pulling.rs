@@ -12,6 +12,9 @@ use super::relay::{Open, Relay};
 use super::survey::Sources;
 use super::ticket::{Origin, Ticket};
 use crate::choose::Offer;
+use dockerloader::digest::Digest;
+use dockerloader::manifest::Platform;
+
 use crate::engine::Pull;
 
 /// A pull that is prepared. Drop it when the pull is over: what went through the relay can't be fetched any more then.
@@ -90,6 +93,31 @@ impl Sources {
         let name = offer.repository.split_once('/').map_or(offer.repository.as_str(), |(_, name)| name);
         let pull = pull(format!("{}/{name}", open.prefix()), platform, offer, None);
         Ok(Pulling { pull, from: "the relay".to_owned(), _open: Some(open) })
+    }
+
+    /// The layers of an offer's image, with their compressed sizes in bytes: what a pull of it brings at most.
+    ///
+    /// # Errors
+    /// When no registry that has it can be asked, or its manifest can't be read.
+    pub async fn layers(
+        &self,
+        image: &str,
+        platform: Option<&str>,
+        offer: &Offer,
+    ) -> Result<Vec<(Digest, u64)>, Problem> {
+        let problem = |text: String| Problem { registry: offer.registry.clone(), text };
+        let platform = match platform {
+            Some(platform) => platform.parse().map_err(|error| problem(format!("{error}")))?,
+            None => Platform::current(),
+        };
+        let (_, origin, _) = self
+            .places_of(image, offer)
+            .into_iter()
+            .next()
+            .ok_or_else(|| problem("it can't be asked".to_owned()))?;
+        let selected = origin.client.select(&origin.reference, &offer.digest, &platform).await;
+        let layers = selected.map_err(|error| problem(error.to_string()))?.image.layers;
+        Ok(layers.into_iter().map(|layer| (layer.descriptor.digest, layer.descriptor.size)).collect())
     }
 
     /// The repositories that may have it, that of the offer first, the others by their distance; those with settings that can't be used are

@@ -1,0 +1,59 @@
+//! Whether an image has room on the engine's disk. Pure.
+
+use dockerloader::digest::Digest;
+
+/// What a layer takes while it is pulled, in times of its compressed size: itself, and what it is extracted to.
+const TIMES: u64 = 4;
+/// What stays free for everything else.
+const RESERVE: u64 = 64 << 20;
+
+/// Why an image has no room; `None` if it has. Layers that are there already take none.
+pub(super) fn shortage(wanted: &[(Digest, u64)], there: &[(Digest, u64)], free: u64) -> Option<String> {
+    let mut missing: Vec<_> = wanted.iter().filter(|layer| !there.contains(layer)).collect();
+    missing.sort();
+    missing.dedup();
+    let size = missing.iter().fold(0_u64, |sum, (_, size)| sum.saturating_add(*size));
+    if size == 0 {
+        return None;
+    }
+    let need = size.saturating_mul(TIMES).saturating_add(RESERVE);
+    (need > free).then(|| {
+        format!(
+            "no room on the engine's disk: about {} are needed for {} to be pulled, and {} are free; make room, or take a smaller version",
+            megabytes(need),
+            megabytes(size),
+            megabytes(free)
+        )
+    })
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{} MB", bytes.div_ceil(1_000_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_missing_needs_room() {
+        let layer = |name: u8, size| (Digest::from_bytes([name; 32]), size);
+        let million = 1_000_000;
+        let (base, old, new) = (layer(1, 500 * million), layer(2, million), layer(3, 2 * million));
+        let reserve = RESERVE;
+        for (wanted, there, free, has_room) in [
+            (vec![base, new], vec![base, old], reserve + 8 * million, true),
+            (vec![base, new], vec![base, old], reserve + 8 * million - 1, false),
+            (vec![base, new], vec![], reserve + 8 * million, false),
+            // The same layer twice is pulled once.
+            (vec![new, new], vec![], reserve + 8 * million, true),
+            (vec![base], vec![base], 0, true),
+            (vec![layer(4, u64::MAX), layer(5, u64::MAX)], vec![], u64::MAX - 1, false),
+        ] {
+            let found = shortage(&wanted, &there, free);
+            assert_eq!(found.is_none(), has_room, "{found:?}");
+        }
+        let told = shortage(&[new], &[], million).unwrap();
+        assert!(told.contains("2 MB") && told.contains("1 MB are free"), "{told}");
+    }
+}

@@ -1,0 +1,122 @@
+//! Images are fetched beside everything else, if there is room for them.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use dockerloader::digest::Digest;
+use nix::sys::statvfs::statvfs;
+
+use super::budget;
+use super::state::{Loop, Pulling};
+use super::wake::Wake;
+use crate::choose::Offer;
+use crate::engine::{Engine, Progress};
+use crate::plan::Step;
+use crate::probe::Probe;
+use crate::sources::Sources;
+
+/// What one pull needs to know.
+struct Task {
+    image: String,
+    platform: Option<String>,
+    /// Where it can be had, the best first.
+    offers: Vec<Offer>,
+    /// What runs now: its layers are there.
+    runs: Option<Offer>,
+    /// Where the engine keeps its images.
+    root: Option<PathBuf>,
+}
+
+impl<E: Engine, P: Probe> Loop<E, P> {
+    pub(super) fn pull(&mut self, step: &Step) {
+        let Step::Pull { container, repository, digest } = step else { return };
+        let (Ok(digest), Some(sources)) = (digest.parse::<Digest>(), self.sources.clone()) else { return };
+        if let Some(pulling) = self.pulls.get_mut(&digest) {
+            pulling.containers.insert(container.clone());
+            return;
+        }
+        let named = self.document.document.iter().flat_map(|document| &document.containers);
+        let Some(named) = named.clone().find(|named| named.id == *container) else { return };
+        let offers = self.offers.get(container).into_iter().flatten();
+        let offers = offers.filter(|offer| offer.digest == digest && offer.registry != "engine");
+        let mut offers: Vec<_> = offers.cloned().collect();
+        if offers.is_empty() {
+            // No tag leads to it any more: it is asked for by its digest where it was found.
+            offers.push(found(repository, digest));
+        }
+        let runs = self.versions.get(container).and_then(|versions| versions.first());
+        let task = Task {
+            image: named.image.clone(),
+            platform: named.run.platform.clone(),
+            offers,
+            runs: runs.map(|version| found(&version.target.repository, version.target.digest)),
+            root: self.engine.facts.as_ref().and_then(|facts| facts.root.clone()).map(PathBuf::from),
+        };
+        let progress = Arc::new(Mutex::new(Progress::default()));
+        let containers = BTreeSet::from([container.clone()]);
+        self.pulls.insert(digest, Pulling { containers, progress: Arc::clone(&progress) });
+        let (engine, wakes, container) =
+            (Arc::clone(&self.device.engine), self.wakes.clone(), container.clone());
+        tokio::spawn(async move {
+            let result = bring(&*engine, &sources, &task, &progress).await;
+            let _ = wakes.send(Wake::Pulled { container, digest, result }).await;
+        });
+    }
+}
+
+/// An offer of what is known by its digest alone.
+fn found(repository: &str, digest: Digest) -> Offer {
+    let host = repository.split('/').next().unwrap_or_default();
+    Offer {
+        entry: None,
+        version: digest.to_string(),
+        digest,
+        repository: repository.to_owned(),
+        registry: format!("https://{host}"),
+        known_for: Duration::ZERO,
+    }
+}
+
+/// Has the engine pull it. From where it came.
+async fn bring<E: Engine>(
+    engine: &E,
+    sources: &Sources,
+    task: &Task,
+    progress: &Mutex<Progress>,
+) -> Result<String, String> {
+    if let Some(shortage) = shortage(sources, task).await {
+        return Err(shortage);
+    }
+    let mut problems = Vec::new();
+    // Each offer by itself, then once more through the relay: what one registry broke off another one brings to its end.
+    for (offer, attempt) in task.offers.iter().flat_map(|offer| [(offer, 0), (offer, 1)]) {
+        let pulling = match sources.for_pull(&task.image, task.platform.as_deref(), offer, attempt).await {
+            Ok(pulling) => pulling,
+            Err(problem) => {
+                problems.push(format!("{}: {}", problem.registry, problem.text));
+                continue;
+            }
+        };
+        let mut note = |now: Progress| *progress.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        match engine.pull(&pulling.pull, &mut note).await {
+            Ok(_) => return Ok(pulling.from.clone()),
+            Err(error) => problems.push(format!("{}: {error}", pulling.from)),
+        }
+    }
+    Err(problems.join("; "))
+}
+
+/// Why there is no room for it. Where the manifest or the disk can't be looked at, the pull itself has to find out.
+async fn shortage(sources: &Sources, task: &Task) -> Option<String> {
+    let disk = statvfs(task.root.as_deref()?).ok()?;
+    let free = disk.blocks_available().saturating_mul(disk.fragment_size());
+    let offer = task.offers.first()?;
+    let wanted = sources.layers(&task.image, task.platform.as_deref(), offer).await.ok()?;
+    let there = match &task.runs {
+        Some(runs) => sources.layers(&task.image, task.platform.as_deref(), runs).await.unwrap_or_default(),
+        None => Vec::new(),
+    };
+    budget::shortage(&wanted, &there, free)
+}
