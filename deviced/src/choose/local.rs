@@ -121,7 +121,9 @@ impl<'a> Local<'a> {
             return Some(image.id.clone());
         }
         // The engine forgets digests of what it imports or saves: containers and the history know it too.
-        let is_it = |container: &&Container| container.made().is_some_and(|made| made.digest.as_ref() == Some(digest));
+        let is_it = |container: &&Container| {
+            container.made().is_some_and(|made| made.digest.as_ref() == Some(digest))
+        };
         let of_containers = observed.of(&self.input.container.id).filter(is_it);
         let of_containers = of_containers.map(|container| container.image_id.clone());
         let ran = self.input.versions.iter().filter(|version| version.target.digest == *digest);
