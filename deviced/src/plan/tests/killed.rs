@@ -67,6 +67,8 @@ fn end(model: &Model) -> BTreeMap<String, (Option<dockerloader::digest::Digest>,
     all.map(|container| (container.name.clone(), (container.digest(), container.state))).collect()
 }
 
+type Disturb = fn(&mut Model);
+
 /// The device as it is when deviced is killed after each step of what it does, with the number of the step.
 fn killed(model: &Model) -> Vec<(usize, Model)> {
     let mut model = model.clone();
@@ -84,7 +86,7 @@ fn killed(model: &Model) -> Vec<(usize, Model)> {
 
 #[test]
 fn after_every_step() {
-    let disturbances: [(&str, fn(&mut Model)); 3] = [
+    let disturbances: [(&str, Disturb); 3] = [
         ("killed", |_| ()),
         ("rebooted", |model| model.engine.reboot()),
         ("killed, and once more", |model| {

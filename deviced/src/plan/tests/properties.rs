@@ -351,13 +351,13 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, max_shrink_iters: 3000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_it_comes_to_rest(
         behaviours in behaviours(),
         unknown in prop::sample::select(vec!["stop", "keep", "remove"]),
-        happenings in prop::collection::vec(happening(), 1..40),
+        happenings in prop::collection::vec(happening(), 1..60),
     ) {
         let mut world = World::new(behaviours, unknown);
         for happening in &happenings {
