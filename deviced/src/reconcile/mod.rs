@@ -23,6 +23,7 @@ mod pass;
 mod report;
 mod requests;
 mod specs;
+mod try_out;
 
 use std::path::PathBuf;
 use std::sync::Arc;
