@@ -12,6 +12,7 @@ pub mod spec;
 
 pub mod engine;
 pub mod observed;
+
 pub mod probe;
 
 pub mod sources;

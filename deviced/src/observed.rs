@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use dockerloader::digest::Digest;
 
 use crate::engine::{Container, ContainerId, Image, ImageId, Inspection, Network, State, Volume};
-use crate::history::Version;
+use crate::history::{Verdict, Version};
 use crate::labels;
 use crate::spec::SpecHash;
-use crate::swap::Swap;
+use crate::swap::{Reason, Swap};
 
 /// The engine at one moment.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -52,6 +52,18 @@ impl Container {
             spec: SpecHash(label(labels::SPEC).unwrap_or_default()),
         })
     }
+
+    /// Whether it is what is left of a try that failed: its version was judged, and this container never proved itself.
+    pub fn has_failed(&self, versions: &[Version], verdicts: &[Verdict]) -> bool {
+        let Some(made) = self.made() else { return false };
+        let judged = verdicts.iter().any(|verdict| {
+            verdict.failure.reason == Reason::App
+                && verdict.container == made.container
+                && Some(verdict.digest) == made.digest
+                && verdict.spec == made.spec
+        });
+        judged && !versions.iter().any(|version| version.operation == made.operation)
+    }
 }
 
 impl Observed {
@@ -68,19 +80,22 @@ impl Observed {
     }
 
     /// The container of ours that is the current one for an entry of the document: the old one while it is being replaced; else the one that the
-    /// history says proved itself; else one that runs; else the one with its name; else the newest.
+    /// history says proved itself; else one that runs; else the one with its name; else the newest. What is left of a version that failed before it
+    /// had ever proven itself is none.
     pub fn current<'a>(
         &'a self,
         id: &str,
         swap: Option<&Swap>,
         versions: &[Version],
+        verdicts: &[Verdict],
     ) -> Option<&'a Container> {
         if let Some(swap) = swap {
             return self.container(swap.old.as_ref()?);
         }
         let open =
             versions.first().filter(|version| version.ended.is_none()).map(|version| &version.operation);
-        self.of(id).max_by_key(|container| {
+        let has_failed = |container: &&Container| container.has_failed(versions, verdicts);
+        self.of(id).filter(|container| !has_failed(container)).max_by_key(|container| {
             let is_known = open.is_some() && container.labels.get(labels::OPERATION) == open;
             let runs = matches!(container.state, State::Running | State::Paused | State::Restarting);
             let is_whole = !matches!(container.state, State::Removing | State::Dead);

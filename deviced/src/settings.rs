@@ -139,7 +139,8 @@ impl Environment<'_> {
     /// It stands in labels, and is filtered by.
     fn name(&self, name: &str) -> Result<Option<String>, String> {
         let is_good = |text: &str| {
-            text.len() <= 63 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+            text.len() <= 63
+                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
         };
         match self.text(name)? {
             Some(text) if !is_good(&text) => {

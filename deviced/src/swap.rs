@@ -132,7 +132,7 @@ impl Failure {
 
 impl fmt::Display for Swap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} ({})", self.container, self.target.version, self.cause)
+        write!(f, "{} {}, {}", self.container, self.target.version, self.cause)
     }
 }
 

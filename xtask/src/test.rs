@@ -115,7 +115,16 @@ fn containers(stages: &mut Stages, arguments: &Arguments) {
         });
     }
     stages.run("device manager", |tests| {
-        let call = cargo().args(["nextest", "run", "--package", "deviced", "--profile", "engine", "--no-tests", "pass"]);
+        let call = cargo().args([
+            "nextest",
+            "run",
+            "--package",
+            "deviced",
+            "--profile",
+            "engine",
+            "--no-tests",
+            "pass",
+        ]);
         counted(call.args(&arguments.filter).envs(&services.environment()), tests)
     });
     stages.run("clean up", |_| {

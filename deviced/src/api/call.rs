@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName};
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::Api;
 use super::accept;
@@ -141,11 +141,16 @@ impl Call {
         self.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok())
     }
 
-    /// The body as JSON of a type.
+    /// The body as a JSON object of a type.
     ///
     /// # Errors
     /// When it is no JSON, or none of that type.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        // A list would be taken for an object whose members have no names.
+        let is_object = self.body.trim_ascii_start().first() == Some(&b'{');
+        if !is_object && serde_json::from_slice::<IgnoredAny>(&self.body).is_ok() {
+            return Err(Problem::new(&kinds::INVALID, "the body has to be a JSON object: {...}"));
+        }
         let mut reader = serde_json::Deserializer::from_slice(&self.body);
         let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
             let path = error.path().to_string();

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::BodyDataStream;
 use axum::extract::{FromRequestParts as _, RawPathParams, Request};
-use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderName};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HeaderName};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method as HttpMethod};
 use axum::response::Response;
@@ -26,6 +27,9 @@ use super::{keys, table};
 
 /// How long a body may take to arrive.
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes that are read and thrown away of a body that is refused, and how long that may take.
+const DRAINED: usize = 16 << 20;
+const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
 /// Bytes of a body where none is expected, at most: what is said to be empty.
 const NO_BODY: usize = 0;
 
@@ -63,7 +67,10 @@ async fn answer(
     let answered = find(path, &routes, &mut parts).await;
     let answered = match answered {
         Ok(wanted) => serve(Arc::clone(&api), id.clone(), wanted, parts, body).await,
-        Err(problem) => Err(problem),
+        Err(problem) => {
+            drain(&parts, &mut body.into_data_stream()).await;
+            Err(problem)
+        }
     };
     let mut response = answered.unwrap_or_else(|problem| {
         if problem.status().is_server_error() {
@@ -178,16 +185,18 @@ async fn read(parts: &Parts, body: axum::body::Body, limit: usize) -> Result<Byt
         Problem::new(if limit == NO_BODY { &kinds::MALFORMED } else { &kinds::TOO_LARGE }, detail)
     };
     let said = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let mut stream = body.into_data_stream();
     if said.is_some_and(|said| said > limit as u64) {
+        drain(parts, &mut stream).await;
         return Err(too_large());
     }
     let collect = async {
-        let mut stream = body.into_data_stream();
         let mut all = BytesMut::new();
         while let Some(chunk) = stream.next().await {
             let chunk = chunk
                 .map_err(|error| Problem::new(&kinds::MALFORMED, format!("the body broke off: {error}")))?;
             if all.len().saturating_add(chunk.len()) > limit {
+                drain(parts, &mut stream).await;
                 return Err(too_large());
             }
             all.extend_from_slice(&chunk);
@@ -200,6 +209,25 @@ async fn read(parts: &Parts, body: axum::body::Body, limit: usize) -> Result<Byt
             format!("the body was not there after {} s", BODY_PATIENCE.as_secs()),
         ))
     })
+}
+
+/// Reads what is still on its way, to a limit: a client that can't get rid of its body may not read the answer.
+async fn drain(parts: &Parts, stream: &mut BodyDataStream) {
+    // It waits to be told to send any, and is not.
+    if parts.headers.contains_key(EXPECT) {
+        return;
+    }
+    let read = async {
+        let mut left = DRAINED;
+        while let Some(Ok(chunk)) = stream.next().await {
+            left = left.saturating_sub(chunk.len());
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // Who is slower has its connection closed.
+    let _ = tokio::time::timeout(DRAIN_PATIENCE, read).await;
 }
 
 /// Whether the body is one that the route takes.

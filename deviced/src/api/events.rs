@@ -64,7 +64,7 @@ fn happenings(call: &Call) -> Result<Response, Problem> {
     };
     // Before the table is read, so that nothing is missed in between.
     let receiver = history.subscribe();
-    let newest = history.happenings_kept()?.map_or(0, |(_, newest)| newest);
+    let (oldest, newest) = history.happenings_kept()?.unwrap_or((1, 0));
     let mut following = Following {
         history: history.clone(),
         receiver,
@@ -74,8 +74,8 @@ fn happenings(call: &Call) -> Result<Response, Problem> {
     };
     if following.seen > newest {
         // The history was lost, and numbers begin anew.
-        following.told.push(gap(following.seen, 0));
-        following.seen = 0;
+        following.told.push(gap(following.seen, oldest));
+        following.seen = oldest.saturating_sub(1);
     }
     let told =
         stream::unfold(following, |mut following| async { Some((following.next().await?, following)) });

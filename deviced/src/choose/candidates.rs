@@ -86,7 +86,8 @@ pub(super) fn best_first(wish: &Wish<'_>, input: &Input<'_>, local: &Local<'_>) 
     ranked.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut best: Vec<Candidate> = Vec::new();
     for (_, candidate) in ranked {
-        let is_there = best.iter().any(|known| known.digest == candidate.digest && known.version == candidate.version);
+        let is_there =
+            best.iter().any(|known| known.digest == candidate.digest && known.version == candidate.version);
         if !is_there {
             best.push(candidate);
         }

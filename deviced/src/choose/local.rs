@@ -5,7 +5,7 @@ use dockerloader::reference::Reference;
 
 use super::Input;
 use crate::desired::Target;
-use crate::engine::{Image, ImageId, State};
+use crate::engine::{Container, Image, ImageId, State};
 use crate::spec::SpecHash;
 
 /// What is there already.
@@ -50,7 +50,8 @@ impl<'a> Local<'a> {
 
     fn running(&self) -> Option<Running> {
         let input = self.input;
-        let container = input.observed.current(&input.container.id, input.swap, input.versions)?;
+        let container =
+            input.observed.current(&input.container.id, input.swap, input.versions, input.verdicts)?;
         let made = container.made()?;
         let digest = made.digest?;
         let known = input.versions.iter().find(|version| version.target.digest == digest);
@@ -71,12 +72,17 @@ impl<'a> Local<'a> {
                 let Ok(reference) = name.parse::<Reference>() else { continue };
                 let is_meant = reference.registry() == wanted.registry()
                     && reference.repository() == wanted.repository();
-                if let (true, Some(version), Some(digest)) = (is_meant, reference.tag(), self.digest_of(image)) {
+                if let (true, Some(version), Some(digest)) =
+                    (is_meant, reference.tag(), self.digest_of(image))
+                {
                     tagged.push(Tagged {
                         version: version.to_owned(),
                         digest,
                         repository: format!("{}/{}", wanted.registry(), wanted.repository()),
-                        is_newer: self.running.as_ref().is_some_and(|running| image.created > running.created),
+                        is_newer: self
+                            .running
+                            .as_ref()
+                            .is_some_and(|running| image.created > running.created),
                     });
                 }
             }
@@ -91,7 +97,8 @@ impl<'a> Local<'a> {
         if let Some(version) = ran {
             return Some(version.target.digest);
         }
-        let digests = || image.digests.iter().filter_map(|name| name.split_once('@')?.1.parse::<Digest>().ok());
+        let digests =
+            || image.digests.iter().filter_map(|name| name.split_once('@')?.1.parse::<Digest>().ok());
         let is_known = |digest: &Digest| {
             self.running.as_ref().is_some_and(|running| running.digest == *digest)
                 || self.input.offers.iter().any(|offer| offer.digest == *digest)
@@ -104,16 +111,21 @@ impl<'a> Local<'a> {
         let text = digest.to_string();
         let has = |image: &&Image| {
             image.id.0 == text
-                || image.digests.iter().any(|name| name.split_once('@').is_some_and(|(_, found)| found == text))
+                || image
+                    .digests
+                    .iter()
+                    .any(|name| name.split_once('@').is_some_and(|(_, found)| found == text))
         };
         let observed = self.input.observed;
         if let Some(image) = observed.images.iter().find(has) {
             return Some(image.id.clone());
         }
         // The engine forgets digests of what it imports or saves: containers and the history know it too.
-        let of_containers = observed.of(&self.input.container.id).filter_map(|container| {
-            (container.made()?.digest.as_ref() == Some(digest)).then(|| container.image_id.clone())
-        });
+        let is_it = |container: &&Container| {
+            container.made().is_some_and(|made| made.digest.as_ref() == Some(digest))
+        };
+        let of_containers = observed.of(&self.input.container.id).filter(is_it);
+        let of_containers = of_containers.map(|container| container.image_id.clone());
         let ran = self.input.versions.iter().filter(|version| version.target.digest == *digest);
         let of_history = ran.filter_map(|version| version.target.image.clone());
         of_containers.chain(of_history).find(|id| observed.image(id).is_some())

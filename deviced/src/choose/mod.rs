@@ -183,7 +183,11 @@ impl Draft<'_> {
     /// The version that somebody rolled back to, with the spec that it ran with.
     fn pinned(&mut self, number: i64) -> Option<(Target, String)> {
         let Some(version) = self.input.versions.iter().find(|version| version.id == number) else {
-            self.pass_over(&format!("version {number}"), None, "the history does not have it any more".to_owned());
+            self.pass_over(
+                &format!("version {number}"),
+                None,
+                "the history does not have it any more".to_owned(),
+            );
             return None;
         };
         let target = self.local.with_image(&version.target);
@@ -191,7 +195,8 @@ impl Draft<'_> {
             self.pass_over(&target.version, Some(target.digest), objection);
             return None;
         }
-        let why = format!("{} is what somebody rolled back to; it stays until it is released", target.version);
+        let why =
+            format!("{} is what somebody rolled back to; it stays until it is released", target.version);
         Some((target, why))
     }
 
@@ -208,7 +213,8 @@ impl Draft<'_> {
             image: self.local.image(&candidate.digest),
             spec: self.input.spec.clone(),
         };
-        let best = if self.passed_over.is_empty() { "the best version" } else { "the best version that can be had" };
+        let best =
+            if self.passed_over.is_empty() { "the best version" } else { "the best version that can be had" };
         let from = match &candidate.source {
             Source::Registry(registry) => format!("offered by {registry}"),
             Source::Running => "it is what runs".to_owned(),
@@ -232,7 +238,8 @@ impl Draft<'_> {
                 let judged = objection::judged(self.input, &target.digest, &target.spec.hash());
                 match judged {
                     None => {
-                        let why = format!("no acceptable version can be had; {} is what ran last", target.version);
+                        let why =
+                            format!("no acceptable version can be had; {} is what ran last", target.version);
                         return self.end(Ok(target), why);
                     }
                     Some(objection) => {

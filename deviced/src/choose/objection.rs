@@ -49,7 +49,8 @@ pub(super) fn judged(input: &Input<'_>, digest: &Digest, spec: &SpecHash) -> Opt
         return Some(Objection { why, left: None });
     }
     let paused = verdicts(input, digest, spec).filter_map(|verdict| {
-        let left = pause(verdict.attempts).checked_sub(since(verdict, input.now)).filter(|left| !left.is_zero())?;
+        let left =
+            pause(verdict.attempts).checked_sub(since(verdict, input.now)).filter(|left| !left.is_zero())?;
         let why = format!(
             "{}; it is tried again in {} (attempt {})",
             verdict.failure.text,

@@ -64,10 +64,13 @@ fn wanted(
     said: &Override,
     build: &dyn Fn(&Container, &Run) -> Result<Spec, String>,
 ) -> Wanted {
-    let changed = said.run.as_ref().map_or_else(|| Ok(container.run.clone()), |patch| patched(&container.run, patch));
+    let changed =
+        said.run.as_ref().map_or_else(|| Ok(container.run.clone()), |patch| patched(&container.run, patch));
     let (run, misfit) = match changed {
         Ok(run) => (run, None),
-        Err(why) => (container.run.clone(), Some(format!("{why}; `deviced arguments {}` changes them", container.id))),
+        Err(why) => {
+            (container.run.clone(), Some(format!("{why}; `deviced arguments {}` changes them", container.id)))
+        }
     };
     let (spec, unbuilt) = match build(container, &run) {
         Ok(spec) => (spec, None),
@@ -100,7 +103,10 @@ fn wanted(
 /// By the engine's name.
 fn network(id: &str, network: &Network) -> (String, Resource) {
     let name = network.name.clone().unwrap_or_else(|| id.to_owned());
-    (name, Resource { id: id.to_owned(), external: network.external, body: hashed(network_body(id, network)) })
+    (
+        name,
+        Resource { id: id.to_owned(), external: network.external, body: hashed(network_body(id, network)) },
+    )
 }
 
 /// By the engine's name.
@@ -124,7 +130,8 @@ fn hashed(body: Value) -> Value {
 fn joins(run: &Run) -> Vec<String> {
     let modes = [&run.network_mode, &run.ipc, &run.pid];
     let shared = modes.into_iter().filter_map(|mode| mode.as_deref()?.strip_prefix("service:"));
-    let volumes = run.volumes_from.iter().map(|from| from.split_once(':').map_or(from.as_str(), |(id, _)| id));
+    let volumes =
+        run.volumes_from.iter().map(|from| from.split_once(':').map_or(from.as_str(), |(id, _)| id));
     let mut joins = Vec::new();
     for id in shared.chain(volumes) {
         if !joins.iter().any(|known| known == id) {
@@ -163,7 +170,10 @@ containers:
     #[test]
     fn overrides_change_options_and_what_does_not_fit_blocks() {
         let overrides = BTreeMap::from([
-            ("web".to_owned(), Override { run: Some(json!({"restart": "no"})), stopped: true, ..Override::default() }),
+            (
+                "web".to_owned(),
+                Override { run: Some(json!({"restart": "no"})), stopped: true, ..Override::default() },
+            ),
             ("gone".to_owned(), Override { paused: true, ..Override::default() }),
         ]);
         let made = desired(&document(TWO), 7, &overrides, &build);
@@ -176,7 +186,9 @@ containers:
         let web = &made.containers["web"];
         assert_eq!(web.joins, ["vpn"]);
         assert_eq!(web.spec.get("/HostConfig/RestartPolicy"), Some(&json!("no")));
-        assert!(web.stopped && web.paused.is_none() && web.blocked.is_none() && web.depends.contains_key("vpn"));
+        assert!(
+            web.stopped && web.paused.is_none() && web.blocked.is_none() && web.depends.contains_key("vpn")
+        );
         assert_eq!(made.containers["vpn"].paused.as_deref(), Some("the document says so"));
 
         for (patch, why) in [

@@ -89,8 +89,10 @@ impl Link {
         let path = format!("/v{api}{path}");
         *request.uri_mut() = path.parse::<Uri>().map_err(|problem| failure::answer(&path, problem))?;
         let response = self.exchange(request).await?;
+        // Where Podman takes a connection over for a command's output, it does not say its name.
         let server = response.headers().get(SERVER);
-        let is_another = self.agreed().as_ref().is_some_and(|agreed| agreed.server.as_ref() != server);
+        let is_another =
+            server.is_some() && self.agreed().as_ref().is_some_and(|agreed| agreed.server.as_ref() != server);
         if is_another {
             self.forget();
         }

@@ -60,6 +60,9 @@ pub(super) fn events(
     stream::once(events).try_flatten()
 }
 
+/// Reads what is whole out of a piece, or what is left at the end.
+type Read<R, T> = fn(&mut R, Option<&[u8]>) -> Result<Vec<T>, String>;
+
 /// Where pieces come from.
 struct Source {
     link: Arc<Link>,
@@ -84,11 +87,7 @@ impl Source {
     }
 
     /// What is read from its pieces, one after the other. An error is the last.
-    fn read<R, T>(
-        self,
-        reader: R,
-        read: fn(&mut R, Option<&[u8]>) -> Result<Vec<T>, String>,
-    ) -> impl Stream<Item = Result<T, Error>> + Send + 'static
+    fn read<R, T>(self, reader: R, read: Read<R, T>) -> impl Stream<Item = Result<T, Error>> + Send + 'static
     where
         R: Send + 'static,
         T: Send + 'static,

@@ -42,14 +42,14 @@ pub fn judge(policy: &Policy, seen: &Seen) -> Proof {
     let judged = match seen.state {
         State::Running => running(policy, seen),
         State::Paused => Proof::Waiting("its processes are frozen".to_owned()),
-        State::Removing => Proof::Failed(gone()),
-        State::Restarting | State::Exited | State::Dead | State::Created => ended(policy, seen),
+        State::Removing | State::Dead => Proof::Failed(gone()),
+        State::Restarting | State::Exited | State::Created => ended(policy, seen),
     };
     let deadline = policy.timeout.0.max(policy.running.0.saturating_add(policy.interval.0));
     match judged {
         Proof::Waiting(what) if seen.elapsed >= deadline => {
             let text = format!("not proven after {}: {what}", spoken(deadline));
-            let interrupted = seen.engine_was_away || seen.state == State::Paused;
+            let interrupted = seen.engine_was_away || matches!(seen.state, State::Paused | State::Created);
             Proof::Failed(Failure::new(if interrupted { Reason::Interrupted } else { Reason::App }, text))
         }
         judged => judged,
@@ -62,8 +62,12 @@ fn running(policy: &Policy, seen: &Seen) -> Proof {
     }
     match (&seen.probed, seen.health) {
         (Some(Err(problem)), _) => return Proof::Waiting(format!("the last probe said: {problem}")),
-        (None, Some(Health::Unhealthy)) => return Proof::Waiting("its health check says: unhealthy".to_owned()),
-        (None, Some(Health::Starting)) => return Proof::Waiting("its health check says: starting".to_owned()),
+        (None, Some(Health::Unhealthy)) => {
+            return Proof::Waiting("its health check says: unhealthy".to_owned());
+        }
+        (None, Some(Health::Starting)) => {
+            return Proof::Waiting("its health check says: starting".to_owned());
+        }
         (Some(Ok(())), _) | (None, Some(Health::Healthy) | None) => {}
     }
     if seen.running < policy.running.0 {
@@ -105,7 +109,9 @@ fn ended(policy: &Policy, seen: &Seen) -> Proof {
     match code {
         0 if seen.ends_by_itself && !is_probed && seen.health.is_none() => Proof::Proven,
         // 128 + SIGKILL, 128 + SIGTERM. With another policy the engine would have started it again: somebody stopped it.
-        137 | 143 => Proof::Failed(Failure::new(Reason::Interrupted, format!("it was stopped from outside ({code})"))),
+        137 | 143 => {
+            Proof::Failed(Failure::new(Reason::Interrupted, format!("it was stopped from outside ({code})")))
+        }
         _ if !seen.ends_by_itself => {
             Proof::Failed(Failure::new(Reason::Interrupted, format!("it was stopped from outside ({code})")))
         }
@@ -115,8 +121,15 @@ fn ended(policy: &Policy, seen: &Seen) -> Proof {
 }
 
 fn crashed(seen: &Seen) -> Failure {
-    let text = format!("it ended {} times while it was watched, the last time with {}", seen.restarts, seen.exit_code);
-    if seen.engine_was_away { Failure::new(Reason::Interrupted, text) } else { Failure::new(Reason::App, text) }
+    let text = format!(
+        "it ended {} times while it was watched, the last time with {}",
+        seen.restarts, seen.exit_code
+    );
+    if seen.engine_was_away {
+        Failure::new(Reason::Interrupted, text)
+    } else {
+        Failure::new(Reason::App, text)
+    }
 }
 
 /// A start that the engine says has failed. What can't be executed is the version's doing (126, 127 as in shells); anything else may be a port
@@ -129,5 +142,9 @@ pub fn not_started(code: i64, error: &str) -> Failure {
 /// Whole seconds from one second on.
 fn spoken(time: Duration) -> Span {
     let is_short = time < Duration::from_secs(1);
-    Span(if is_short { Duration::from_millis(u64::from(time.subsec_millis())) } else { Duration::from_secs(time.as_secs()) })
+    Span(if is_short {
+        Duration::from_millis(u64::from(time.subsec_millis()))
+    } else {
+        Duration::from_secs(time.as_secs())
+    })
 }

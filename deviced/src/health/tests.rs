@@ -83,8 +83,18 @@ fn each_thing_that_can_be_seen() {
             "app: it ended 3 times while it was watched, the last time with 1",
         ),
         (Seen { state: State::Paused, ..runs(60) }, "waiting: its processes are frozen"),
-        (Seen { state: State::Paused, ..runs(120) }, "interrupted: not proven after 2m: its processes are frozen"),
-        (Seen { state: State::Removing, ..runs(1) }, "interrupted: its container was removed while it was watched"),
+        (
+            Seen { state: State::Paused, ..runs(120) },
+            "interrupted: not proven after 2m: its processes are frozen",
+        ),
+        (
+            Seen { state: State::Removing, ..runs(1) },
+            "interrupted: its container was removed while it was watched",
+        ),
+        (
+            Seen { state: State::Dead, ..ends(1) },
+            "interrupted: its container was removed while it was watched",
+        ),
         (Seen { state: State::Created, ..runs(1) }, "waiting: it has not been started"),
         (
             Seen { state: State::Created, error: "port 80 is taken".into(), exit_code: 128, ..runs(1) },

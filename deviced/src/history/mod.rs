@@ -87,19 +87,19 @@ impl History {
             Ok(Err(lock::Taken::Unusable(error))) => Err(error.to_string()),
             Err(problem) => Err(problem),
         };
-        let opened = lock.and_then(|lock| {
-            let opened = file::open(directory);
-            opened.map(|(connection, said)| (connection, said, lock))
-        });
+        let (lock, opened) = match lock {
+            Ok(lock) => (Some(lock), file::open(directory)),
+            Err(problem) => (None, Err(problem)),
+        };
         match opened {
-            Ok((connection, said, lock)) => {
-                let history = Self::with(connection, true, Some(lock));
+            Ok((connection, said)) => {
+                let history = Self::with(connection, true, lock);
                 // What is full now has room later; a start is not kept from for that.
                 let said = [said, history.interrupt().err().map(|error| error.to_string())];
                 let said: Vec<String> = said.into_iter().flatten().collect();
                 Ok((history, (!said.is_empty()).then(|| said.join("; "))))
             }
-            Err(problem) => Self::in_memory_of(directory, &problem),
+            Err(problem) => Self::in_memory_of(directory, lock, &problem),
         }
     }
 
@@ -108,19 +108,16 @@ impl History {
     /// # Errors
     /// [`Error::Sqlite`] when there isn't enough memory.
     pub fn in_memory() -> Result<Self, Error> {
-        let make = || {
-            let mut connection = Connection::open_in_memory()?;
-            file::common(&connection)?;
-            schema::migrate(&mut connection)?;
-            Ok(connection)
-        };
-        let connection = make().map_err(|source| Error::Sqlite { doing: "begin in memory", source })?;
-        Ok(Self::with(connection, false, None))
+        Ok(Self::with(empty()?, false, None))
     }
 
     /// One in memory with all that can be read in a directory that can't be written to.
-    fn in_memory_of(directory: &Path, problem: &str) -> Result<(Self, Option<String>), Error> {
-        let history = Self::in_memory()?;
+    fn in_memory_of(
+        directory: &Path,
+        lock: Option<lock::Lock>,
+        problem: &str,
+    ) -> Result<(Self, Option<String>), Error> {
+        let history = Self::with(empty()?, false, lock);
         let known = match file::copy(directory, &history.lock()) {
             Ok(()) => "what it knew was read".to_owned(),
             Err(error) => format!("what it knew could not be read ({error})"),
@@ -182,6 +179,17 @@ impl History {
             });
         changed.map_err(|source| Error::Sqlite { doing, source })
     }
+}
+
+/// A database in memory.
+fn empty() -> Result<Connection, Error> {
+    let make = || {
+        let mut connection = Connection::open_in_memory()?;
+        file::common(&connection)?;
+        schema::migrate(&mut connection)?;
+        Ok(connection)
+    };
+    make().map_err(|source| Error::Sqlite { doing: "begin in memory", source })
 }
 
 /// Seconds since 1970, as they are written down.

@@ -35,16 +35,36 @@ impl History {
     /// # Errors
     /// [`Error::Sqlite`].
     pub fn add_known(&self, repository: &str, digest: &Digest, span: Duration) -> Result<(), Error> {
-        self.change("write how long a version is known", |connection| {
+        self.add_known_all([(repository, digest)], span).map(drop)
+    }
+
+    /// Adds to the time for which this device has known versions, in one step, however many there are. How long it has known each, in their order.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn add_known_all<'a>(
+        &self,
+        versions: impl IntoIterator<Item = (&'a str, &'a Digest)>,
+        span: Duration,
+    ) -> Result<Vec<Duration>, Error> {
+        let longest = i64::MAX / 2;
+        let added = row::millis(span).min(longest);
+        self.change("write how long versions are known", |connection| {
             // A new number at each call: the versions that no registry has offered for longest go first.
             let sql = "INSERT OR REPLACE INTO known (repository, digest, span) SELECT ?1, ?2, \
-                       min(?3 + coalesce((SELECT span FROM known WHERE repository = ?1 AND digest = ?2), 0), ?4)";
-            let longest = i64::MAX / 2;
-            let added = row::millis(span).min(longest);
-            connection.prepare_cached(sql)?.execute(params![repository, digest.to_string(), added, longest])?;
-            let sql = "DELETE FROM known WHERE id IN (SELECT id FROM known ORDER BY id DESC LIMIT -1 OFFSET ?1)";
+                       min(?3 + coalesce((SELECT span FROM known WHERE repository = ?1 AND digest = ?2), 0), ?4) \
+                       RETURNING span";
+            let mut add = connection.prepare_cached(sql)?;
+            let mut spans = Vec::new();
+            for (repository, digest) in versions {
+                let parameters = params![repository, digest.to_string(), added, longest];
+                let span: i64 = add.query_row(parameters, |row| row.get(0))?;
+                spans.push(Duration::from_millis(u64::try_from(span).unwrap_or(0)));
+            }
+            let sql =
+                "DELETE FROM known WHERE id IN (SELECT id FROM known ORDER BY id DESC LIMIT -1 OFFSET ?1)";
             connection.prepare_cached(sql)?.execute([KNOWN])?;
-            Ok(())
+            Ok(spans)
         })
     }
 

@@ -22,7 +22,7 @@ pub(super) fn hindrance(
 ) -> Option<(String, Option<Duration>)> {
     let now = |why: String| Some((why, None));
     if let Some(first) = order::replaced_first(scene, wanted, decided) {
-        return now(format!("{first}, which it needs, is replaced first"));
+        return now(format!("{first}, which it needs, comes first"));
     }
     if let Some(unmet) = order::unmet(scene, wanted) {
         return now(unmet);
@@ -59,8 +59,7 @@ pub(super) fn begin(
     };
     match create(scene, &swap) {
         Ok(create) => {
-            let from = current.and_then(Container::made).map(|made| format!("{} -> ", made.version));
-            let why = format!("{}{}: {}", from.unwrap_or_default(), swap.target.version, swap.cause);
+            let why = format!("{}, {}", names::change(current, &swap.target), swap.cause);
             Decision::act(why, vec![Step::Record(swap), create])
         }
         Err(why) => Decision::wait(why, None),
@@ -104,7 +103,9 @@ fn missing_resource(scene: Scene<'_>, spec: &Spec) -> Option<String> {
 
 fn said(kind: &str, name: &str, is_external: bool) -> String {
     if is_external {
-        format!("the {kind} {name} is not there; it is external: create it, or take `external` out of the document")
+        format!(
+            "the {kind} {name} is not there; it is external: create it, or take `external` out of the document"
+        )
     } else {
         format!("waits for the {kind} {name} to be created")
     }

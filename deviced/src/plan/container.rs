@@ -110,7 +110,7 @@ fn act(
     let mut decision = mended
         .or(waits)
         .or(pulling)
-        .or_else(|| current.and_then(|current| tidy(scene, wanted, current)))
+        .or_else(|| tidy(scene, wanted, current))
         .unwrap_or_else(|| at_rest(scene, wanted, current));
     if pull.is_some() {
         decision.status = Status::Acting;
@@ -140,14 +140,17 @@ fn pull(scene: Scene<'_>, wanted: &Wanted, current: Option<&Container>) -> (Opti
                 repository: target.repository.clone(),
                 digest: target.digest.to_string(),
             };
-            (Some(step), Some(Decision::act(format!("the image of {} is pulled", target.version), Vec::new())))
+            (
+                Some(step),
+                Some(Decision::act(format!("the image of {} is pulled", target.version), Vec::new())),
+            )
         }
     }
 }
 
 /// Nothing is missing: what is left over goes, and what the history does not know is adopted.
-fn tidy(scene: Scene<'_>, wanted: &Wanted, current: &Container) -> Option<Decision> {
-    if let Some(steps) = leftovers::adopt(scene, wanted, current) {
+fn tidy(scene: Scene<'_>, wanted: &Wanted, current: Option<&Container>) -> Option<Decision> {
+    if let Some(steps) = current.and_then(|current| leftovers::adopt(scene, wanted, current)) {
         return Some(Decision::act("it was there already, and is taken over as it is", steps));
     }
     let steps = leftovers::remove(scene, wanted, current);
@@ -161,7 +164,10 @@ fn at_rest(scene: Scene<'_>, wanted: &Wanted, current: Option<&Container>) -> De
     }
     let Some(current) = current else {
         let why = wanted.target.as_ref().err().cloned();
-        return Decision::wait(why.unwrap_or_else(|| "its container can't be made yet".to_owned()), wanted.rest);
+        return Decision::wait(
+            why.unwrap_or_else(|| "its container can't be made yet".to_owned()),
+            wanted.rest,
+        );
     };
     if let Ok(target) = &wanted.target
         && need::differs(scene, wanted, current, target).is_some()
@@ -178,7 +184,9 @@ fn at_rest(scene: Scene<'_>, wanted: &Wanted, current: Option<&Container>) -> De
             Decision::wait("it is half removed, and nothing is here to make it anew from", wanted.rest)
         }
         (_, _, Err(why)) => Decision::wait(format!("it goes on as it is: {why}"), None),
-        (State::Running, Some(Health::Unhealthy), _) => settled("it runs, and its health check says: unhealthy"),
+        (State::Running, Some(Health::Unhealthy), _) => {
+            settled("it runs, and its health check says: unhealthy")
+        }
         (State::Running, ..) => settled("it runs"),
         (State::Exited, ..) => settled("it has ended with 0, as it may"),
         (State::Created | State::Paused, ..) => settled("it is there"),

@@ -11,7 +11,9 @@ use crate::swap::Drift;
 
 /// The spec that a container should have been made from differs from that of its label: how, in the document's words.
 pub(super) fn of_spec(scene: Scene<'_>, container: &Container, target: &Target) -> Vec<Drift> {
-    let Some(made) = container.made().filter(|made| made.spec != target.spec.hash()) else { return Vec::new() };
+    let Some(made) = container.made().filter(|made| made.spec != target.spec.hash()) else {
+        return Vec::new();
+    };
     let ran = scene.versions(&made.container).iter().find(|version| version.target.spec.hash() == made.spec);
     let drift = match (ran, scene.inspection(container)) {
         (Some(version), _) => spec::difference(&version.target.spec, &target.spec),
@@ -37,14 +39,20 @@ pub(super) fn of_version(container: &Container, target: &Target) -> Option<Drift
         Some(digest) if is_moved => format!("{} ({})", made.version, digest.short()),
         _ => made.version,
     };
-    let wanted =
-        if is_moved { format!("{} ({})", target.version, target.digest.short()) } else { target.version.clone() };
+    let wanted = if is_moved {
+        format!("{} ({})", target.version, target.digest.short())
+    } else {
+        target.version.clone()
+    };
     Some(Drift { field: "version".to_owned(), wanted: Some(wanted), found: Some(found) })
 }
 
 /// What somebody changed of a container that was made from this very spec.
 pub(super) fn by_hand(scene: Scene<'_>, container: &Container, spec: &Spec) -> Vec<Drift> {
-    scene.inspection(container).map(|inspection| spec::drift(spec, &inspection.body, None)).unwrap_or_default()
+    scene
+        .inspection(container)
+        .map(|inspection| spec::drift(spec, &inspection.body, None))
+        .unwrap_or_default()
 }
 
 /// Steps that mend what somebody changed. What an engine can't change is as it was made, and only said.
@@ -77,7 +85,6 @@ fn networks(scene: Scene<'_>, container: &Container, spec: &Spec) -> Vec<Step> {
         endpoint: endpoint.clone(),
     });
     let surplus = container.networks.keys().filter(|name| !wanted.contains_key(*name));
-    let disconnect =
-        surplus.map(|name| Step::Disconnect { id: container.id.clone(), network: name.clone() });
+    let disconnect = surplus.map(|name| Step::Disconnect { id: container.id.clone(), network: name.clone() });
     connect.chain(disconnect).collect()
 }

@@ -65,7 +65,9 @@ impl Kept {
 fn worth_keeping<'a>(scene: Scene<'_>, id: &str, versions: &'a [Version]) -> Vec<&'a Version> {
     let keep = match scene.desired.containers.get(id) {
         Some(wanted) => usize::try_from(wanted.update.keep).unwrap_or(usize::MAX),
-        None if scene.desired.remove_unknown == RemoveUnknown::Remove && scene.observed.of(id).next().is_none() => {
+        None if scene.desired.remove_unknown == RemoveUnknown::Remove
+            && scene.observed.of(id).next().is_none() =>
+        {
             return Vec::new();
         }
         None => return versions.iter().collect(),
@@ -94,10 +96,16 @@ fn names(scene: Scene<'_>, image: &Image) -> Vec<String> {
         .values()
         .flatten()
         .map(|version| &version.target)
-        .filter(|target| target.image.as_ref() == Some(&image.id) || digests(image).any(|digest| digest == target.digest))
+        .filter(|target| {
+            target.image.as_ref() == Some(&image.id) || digests(image).any(|digest| digest == target.digest)
+        })
         .collect();
     let tried = |digest: &Digest| {
-        scene.known.verdicts.iter().any(|verdict| verdict.digest == *digest && verdict.failure.reason == Reason::App)
+        scene
+            .known
+            .verdicts
+            .iter()
+            .any(|verdict| verdict.digest == *digest && verdict.failure.reason == Reason::App)
     };
     let by_digest = image.digests.iter().filter(|name| {
         let digest = digest_of(name);

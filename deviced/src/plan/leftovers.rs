@@ -8,8 +8,8 @@ use crate::swap::{Cause, Stage, Swap};
 
 /// All of them.
 fn all<'a>(scene: Scene<'a>, wanted: &Wanted, current: Option<&Container>) -> Vec<&'a Container> {
-    let Some(current) = current else { return Vec::new() };
-    scene.observed.of(&wanted.id).filter(|container| container.id != current.id).collect()
+    let current = current.map(|current| &current.id);
+    scene.observed.of(&wanted.id).filter(|container| Some(&container.id) != current).collect()
 }
 
 /// Two must not run: those that run beside the current one are stopped.
@@ -18,27 +18,34 @@ pub(super) fn stop(scene: Scene<'_>, wanted: &Wanted, current: Option<&Container
     up.map(|container| Step::Stop(container.id.clone())).collect()
 }
 
-/// Those that nobody will need: they never ran, or what came after them runs and is known to have proven itself.
-pub(super) fn remove(scene: Scene<'_>, wanted: &Wanted, current: &Container) -> Vec<Step> {
-    let is_safe = current.state == State::Running && scene.in_force(current).is_some();
+/// Those that nobody will need: they never ran, or failed, or what came after them runs and is known to have proven itself.
+pub(super) fn remove(scene: Scene<'_>, wanted: &Wanted, current: Option<&Container>) -> Vec<Step> {
+    let is_safe =
+        current.is_some_and(|current| current.state == State::Running && scene.in_force(current).is_some());
+    let has_failed =
+        |container: &Container| container.has_failed(scene.versions(&wanted.id), &scene.known.verdicts);
     let removable = |container: &&Container| match container.state {
         State::Removing => false,
         State::Created | State::Dead => true,
-        _ => is_safe,
+        _ => is_safe || has_failed(container),
     };
-    let gone = all(scene, wanted, Some(current)).into_iter().filter(removable);
+    let gone = all(scene, wanted, current).into_iter().filter(removable);
     gone.map(|container| Step::Remove(container.id.clone())).collect()
 }
 
 /// A running container that the history does not know is taken for the version that it says it is. If it may have been in the middle of
-/// replacing another one, it has to prove itself first, and the other one is the way back.
+/// replacing another one, it has to prove itself first, and the other one is the way back. One that ends again and again is found out in its
+/// probation.
 pub(super) fn adopt(scene: Scene<'_>, wanted: &Wanted, current: &Container) -> Option<Vec<Step>> {
-    if current.state != State::Running || scene.in_force(current).is_some() {
+    if !matches!(current.state, State::Running | State::Restarting) || scene.in_force(current).is_some() {
         return None;
     }
     let made = current.made()?;
     let target = scene.own_target(current)?;
-    let ran = all(scene, wanted, Some(current)).into_iter().filter(|container| container.state == State::Exited);
+    let ran = all(scene, wanted, Some(current)).into_iter().filter(|container| {
+        let has_failed = container.has_failed(scene.versions(&wanted.id), &scene.known.verdicts);
+        container.state == State::Exited && !has_failed
+    });
     let old = ran.max_by_key(|container| container.created);
     let adopted = Swap {
         container: wanted.id.clone(),

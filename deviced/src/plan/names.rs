@@ -1,6 +1,7 @@
 //! What containers are called in the engine. People read these names; deviced finds its containers by labels.
 
 use super::scene::Scene;
+use crate::desired::Target;
 use crate::engine::{Container, ContainerId};
 
 /// The name of the current container: its id, unless somebody else has that name; Docker's names have two letters at least.
@@ -22,6 +23,13 @@ pub(super) fn new(scene: Scene<'_>, id: &str, operation: &str) -> String {
 /// The name of an old container that is kept until the new one has proven itself.
 pub(super) fn old(scene: Scene<'_>, id: &str, operation: &str, old: &ContainerId) -> String {
     free(format!("{id}.old-{operation}"), |name| has_name(scene, name).any(|container| container.id != *old))
+}
+
+/// What becomes of what, for people: `1.4.2 -> 1.5.0`, or only the version if it stays the same.
+pub(super) fn change(old: Option<&Container>, target: &Target) -> String {
+    let from = old.and_then(Container::made).filter(|made| made.digest != Some(target.digest));
+    let from = from.map(|made| format!("{} -> ", made.version));
+    format!("{}{}", from.unwrap_or_default(), target.version)
 }
 
 fn has_name<'a>(scene: Scene<'a>, name: &str) -> impl Iterator<Item = &'a Container> {

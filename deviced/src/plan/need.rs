@@ -8,14 +8,17 @@ use crate::engine::{Container, State};
 use crate::swap::Cause;
 
 /// The replacement that has to be, with an image that is here.
-pub(super) fn replacement(scene: Scene<'_>, wanted: &Wanted, current: Option<&Container>) -> Option<(Cause, Target)> {
+pub(super) fn replacement(
+    scene: Scene<'_>,
+    wanted: &Wanted,
+    current: Option<&Container>,
+) -> Option<(Cause, Target)> {
     let ready = ready(scene, wanted);
     let Some(current) = current else {
         return ready.or(meanwhile(scene, wanted)).map(|target| (Cause::Missing, target.clone()));
     };
     if let Some(why) = broken(scene, current) {
-        let own = || scene.own_target(current).filter(|_| wanted.rest.is_none());
-        let target = ready.or(meanwhile(scene, wanted)).cloned().or_else(own)?;
+        let target = ready.or(meanwhile(scene, wanted)).cloned().or_else(|| own(scene, wanted, current))?;
         return Some((Cause::Broken(why), target));
     }
     if let Some(target) = ready
@@ -25,11 +28,15 @@ pub(super) fn replacement(scene: Scene<'_>, wanted: &Wanted, current: Option<&Co
         return Some((cause, target.clone()));
     }
     match namespace::change(scene, wanted, current) {
-        Some(Change::Replaced(owner)) if wanted.rest.is_none() => {
-            Some((Cause::Namespace(owner), scene.own_target(current)?))
-        }
+        Some(Change::Replaced(owner)) => Some((Cause::Namespace(owner), own(scene, wanted, current)?)),
         _ => None,
     }
+}
+
+/// What is there, to be made anew: not while that was just tried in vain, and not what was judged.
+fn own(scene: Scene<'_>, wanted: &Wanted, current: &Container) -> Option<Target> {
+    let own = scene.own_target(current).filter(|_| wanted.rest.is_none())?;
+    (!scene.is_judged(&wanted.id, &own.digest, &own.spec.hash())).then_some(own)
 }
 
 /// The target, if its image is here.
@@ -42,7 +49,12 @@ fn meanwhile<'a>(scene: Scene<'_>, wanted: &'a Wanted) -> Option<&'a Target> {
 }
 
 /// Whether what is there is another version, or has other options, than it has to be.
-pub(super) fn differs(scene: Scene<'_>, wanted: &Wanted, current: &Container, target: &Target) -> Option<Cause> {
+pub(super) fn differs(
+    scene: Scene<'_>,
+    wanted: &Wanted,
+    current: &Container,
+    target: &Target,
+) -> Option<Cause> {
     let made = current.made()?;
     let is_version = drift::of_version(current, target).is_some();
     let options = drift::of_spec(scene, current, target);

@@ -111,7 +111,8 @@ pub(super) fn restarted_with(scene: Scene<'_>, wanted: &Wanted, container: &Cont
     let started = super::namespace::started(scene, container)?;
     wanted.depends.iter().filter(|(_, dependency)| dependency.restart).find_map(|(id, _)| {
         let other = scene.reliable(id).filter(|other| other.state == State::Running)?;
-        let created = scene.inspection(other)?.body.get("Created")?.as_str()?.parse::<jiff::Timestamp>().ok()?;
+        let created =
+            scene.inspection(other)?.body.get("Created")?.as_str()?.parse::<jiff::Timestamp>().ok()?;
         (created > started).then(|| id.clone())
     })
 }

@@ -11,7 +11,8 @@ use crate::engine::{Container, PublishedPort};
 pub(super) fn holder(scene: Scene<'_>, id: &str, target: &Target) -> Option<String> {
     let wanted = published(target);
     let others = scene.observed.containers.iter().filter(|container| {
-        is_up(container.state) && !container.made().is_some_and(|made| is_of_document(scene, id, &made.container))
+        is_up(container.state)
+            && !container.made().is_some_and(|made| is_of_document(scene, id, &made.container))
     });
     others.into_iter().find_map(|container| {
         let port = container.ports.iter().find(|port| wanted.iter().any(|wanted| meets(wanted, port)))?;
@@ -24,7 +25,11 @@ fn is_of_document(scene: Scene<'_>, id: &str, other: &str) -> bool {
 }
 
 fn said(port: &PublishedPort, container: &Container) -> String {
-    let whose = if container.made().is_some() { "which the document does not name" } else { "which is not deviced's" };
+    let whose = if container.made().is_some() {
+        "which the document does not name"
+    } else {
+        "which is not deviced's"
+    };
     format!("port {}/{} is held by the container {}, {whose}", port.published, port.protocol, container.name)
 }
 

@@ -13,10 +13,12 @@ pub(super) fn steps(scene: Scene<'_>) -> Vec<Step> {
         match scene.observed.networks.iter().find(|network| network.name == *name) {
             None => steps.push(create_network(name, wanted)),
             Some(found) if differs(found, wanted) && in_the_way(scene, found).is_none() => {
-                steps.extend(attached(scene, name).map(|container| Step::Disconnect {
-                    id: container.id.clone(),
-                    network: name.clone(),
-                }));
+                steps.extend(
+                    attached(scene, name).map(|container| Step::Disconnect {
+                        id: container.id.clone(),
+                        network: name.clone(),
+                    }),
+                );
                 steps.push(Step::RemoveNetwork(name.clone()));
                 steps.push(create_network(name, wanted));
             }
@@ -60,7 +62,9 @@ pub(super) fn notes(scene: Scene<'_>) -> Vec<String> {
         match (wanted.external, found) {
             (true, None) => notes.push(format!("volume {name} is external, and is not there")),
             (false, Some(found)) if found.labels.get(labels::SPEC) != hash(wanted) => {
-                notes.push(format!("volume {name} is not as the document says, and stays as it is: it may hold data"));
+                notes.push(format!(
+                    "volume {name} is not as the document says, and stays as it is: it may hold data"
+                ));
             }
             _ => {}
         }

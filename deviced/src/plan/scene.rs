@@ -30,7 +30,7 @@ impl<'a> Scene<'a> {
 
     /// Its container, if no replacement is under way; the old one if one is.
     pub(super) fn current(self, id: &str) -> Option<&'a Container> {
-        self.observed.current(id, self.swap(id), self.versions(id))
+        self.observed.current(id, self.swap(id), self.versions(id), &self.known.verdicts)
     }
 
     /// The container that others may rely on: not one that may have to go again because it replaces another.

@@ -32,9 +32,13 @@ fn stray(scene: Scene<'_>, id: &str) -> Decision {
         return Decision::wait(failure.text.clone(), Some(failure.left));
     }
     let containers = || scene.observed.of(id);
-    let stop = containers().filter(|container| is_up(container.state)).map(|container| Step::Stop(container.id.clone()));
+    let stop = containers()
+        .filter(|container| is_up(container.state))
+        .map(|container| Step::Stop(container.id.clone()));
     match scene.desired.remove_unknown {
-        RemoveUnknown::Keep => Decision::new(Status::Settled, format!("{WHY}: it goes on, since `removeUnknown` is `keep`")),
+        RemoveUnknown::Keep => {
+            Decision::new(Status::Settled, format!("{WHY}: it goes on, since `removeUnknown` is `keep`"))
+        }
         RemoveUnknown::Stop => {
             let steps: Vec<_> = stop.collect();
             let status = if steps.is_empty() { Status::Stopped } else { Status::Acting };

@@ -35,10 +35,9 @@ impl<'a> Ongoing<'a> {
         Step::Finish { container: self.swap.container.clone() }
     }
 
-    /// `1.4.2 -> 1.5.0 (another version)`.
+    /// `1.4.2 -> 1.5.0, another version`.
     fn spoken(&self) -> String {
-        let from = self.old.and_then(Container::made).map(|made| format!("{} -> ", made.version));
-        format!("{}{} ({})", from.unwrap_or_default(), self.swap.target.version, self.swap.cause)
+        format!("{}, {}", names::change(self.old, &self.swap.target), self.swap.cause)
     }
 
     fn act(&self, what: &str, steps: Vec<Step>) -> Decision {
@@ -82,6 +81,9 @@ fn create(ongoing: &Ongoing<'_>, wanted: &Wanted) -> Decision {
     if let Some(failure) = ongoing.failure() {
         let failure = Failure::new(Reason::Environment, failure.text.clone());
         return revert::begin(ongoing, failure, "it could not be created");
+    }
+    if ongoing.new.is_some_and(|new| is_wreck(new.state)) {
+        return give_up(ongoing, "the new container is gone");
     }
     if ongoing.new.is_none() {
         return match begin::create(ongoing.scene, ongoing.swap) {
@@ -148,7 +150,13 @@ fn given_up(ongoing: &Ongoing<'_>, wanted: &Wanted) -> Option<String> {
         Some((_, other)) if differs(&other) => Some(format!("{} is wanted now", other.version)),
         Some(_) => None,
         // Its window has closed: it waits for the next one.
-        None if wanted.target.as_ref().is_ok_and(|wanted| !differs(wanted)) && waits(ongoing, wanted).is_some() => None,
+        None if wanted.target.as_ref().is_ok_and(|wanted| !differs(wanted))
+            && waits(ongoing, wanted).is_some() =>
+        {
+            None
+        }
+        // An even better one has to be fetched first.
+        None if wanted.meanwhile.as_ref().is_some_and(|best| !differs(best)) => None,
         None => Some("it is not needed any more".to_owned()),
     }
 }
@@ -161,8 +169,11 @@ fn waits(ongoing: &Ongoing<'_>, wanted: &Wanted) -> Option<std::time::Duration> 
 fn give_up(ongoing: &Ongoing<'_>, why: &str) -> Decision {
     // What can't be removed now is found again by its label.
     let new = ongoing.new.filter(|new| ongoing.failure().is_none() && new.state != State::Removing);
+    // Somebody may have started it by hand.
+    let stop = new.filter(|new| is_up(new.state)).map(|new| Step::Stop(new.id.clone()));
     let remove = new.map(|new| Step::Remove(new.id.clone()));
-    ongoing.act(&format!("given up: {why}"), remove.into_iter().chain([ongoing.finish()]).collect())
+    ongoing
+        .act(&format!("given up: {why}"), stop.into_iter().chain(remove).chain([ongoing.finish()]).collect())
 }
 
 fn enter_switch(ongoing: &Ongoing<'_>) -> Decision {
@@ -172,7 +183,7 @@ fn enter_switch(ongoing: &Ongoing<'_>) -> Decision {
 }
 
 fn switch(ongoing: &Ongoing<'_>) -> Decision {
-    let Some(new) = ongoing.new else {
+    let Some(new) = ongoing.new.filter(|new| !is_wreck(new.state)) else {
         let failure = Failure::new(Reason::Environment, "its container is gone");
         return revert::begin(ongoing, failure, "the new container is gone");
     };
@@ -229,7 +240,7 @@ pub(super) fn need_not_prove(scene: Scene<'_>, swap: &Swap) -> bool {
 }
 
 fn prove(ongoing: &Ongoing<'_>, wanted: &Wanted) -> Decision {
-    let Some(new) = ongoing.new else {
+    let Some(new) = ongoing.new.filter(|new| !is_wreck(new.state)) else {
         return revert::begin(ongoing, health::gone(), "the new container is gone");
     };
     // An engine that was restarted may have started the old one too.
@@ -256,7 +267,9 @@ fn prove(ongoing: &Ongoing<'_>, wanted: &Wanted) -> Decision {
                 _ => "it is watched",
             };
             let again = ongoing.failure().map(|failure| failure.left);
-            let steps = if again.is_none() { stop.into_iter().collect() } else { Vec::new() };
+            // Who was watched was started, unless somebody put it back.
+            let start = (new.state == State::Created).then(|| Step::Start(new.id.clone()));
+            let steps = if again.is_none() { stop.into_iter().chain(start).collect() } else { Vec::new() };
             Decision { status: Status::Proving, steps, again, ..ongoing.act(what, Vec::new()) }
         }
     }

@@ -29,7 +29,9 @@ impl fmt::Display for Step {
             Self::Hooks { id, before: true } => write!(f, "run `pre` hooks in {}", id.short()),
             Self::Hooks { id, before: false } => write!(f, "run `post` hooks in {}", id.short()),
             Self::KeepLog(id) => write!(f, "keep the last lines of {}", id.short()),
-            Self::Judge { failure, .. } => write!(f, "write the verdict down: {}: {}", failure.reason, failure.text),
+            Self::Judge { failure, .. } => {
+                write!(f, "write the verdict down: {}: {}", failure.reason, failure.text)
+            }
             Self::Commit { .. } => f.write_str("write the version into the history"),
             Self::Finish { .. } => f.write_str("end the replacement"),
             Self::CreateNetwork { name, .. } => write!(f, "create network {name}"),
@@ -64,7 +66,9 @@ fn planned(scene: Scene<'_>, id: &str, decision: &Decision) -> PlannedReport {
     });
     let target = scene.desired.containers.get(id).and_then(|wanted| wanted.target.as_ref().ok());
     let comes = begun.or(scene.swap(id)).map(|swap| &swap.target).or(target);
-    let is_other = comes.filter(|target| current.and_then(Container::made).is_none_or(|made| made.digest != Some(target.digest)));
+    let is_other = comes.filter(|target| {
+        current.and_then(Container::made).is_none_or(|made| made.digest != Some(target.digest))
+    });
     let drift = |drift: &Drift| DriftReport {
         field: drift.field.clone(),
         wanted: drift.wanted.clone(),
@@ -85,7 +89,11 @@ fn action(decision: &Decision, is_swap: bool, is_there: bool) -> &'static str {
     let has = |wanted: fn(&Step) -> bool| decision.steps.iter().any(wanted);
     let replaces = is_swap || has(|step| matches!(step, Step::Pull { .. }));
     if decision.steps.is_empty() {
-        return if matches!(decision.status, Status::Waiting | Status::Proving | Status::Acting) { "wait" } else { "keep" };
+        return if matches!(decision.status, Status::Waiting | Status::Proving | Status::Acting) {
+            "wait"
+        } else {
+            "keep"
+        };
     }
     match (replaces, is_there) {
         (true, true) => "replace",

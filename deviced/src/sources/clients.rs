@@ -10,6 +10,7 @@ use dockerloader::limits::Limits;
 use dockerloader::registry::{Client, is_loopback, retry};
 
 use super::candidates::host;
+use super::say::say;
 use crate::document::registry::{Credentials, Registry};
 
 /// Bytes of a file with a password, at most.
@@ -78,7 +79,7 @@ impl Clients {
             Some(registry) => self.settings_for(registry)?,
             None => self.settings.clone(),
         };
-        let client = Client::new(&settings, Limits::default()).map_err(|error| error.to_string())?;
+        let client = Client::new(&settings, Limits::default()).map_err(|error| say(&error))?;
         let client = Arc::new(client.with_policy(IMPATIENT));
         made.insert(declared, Arc::clone(&client));
         Ok(client)

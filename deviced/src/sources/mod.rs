@@ -6,6 +6,8 @@
 
 mod candidates;
 
+mod say;
+
 mod rank;
 
 mod words;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::candidates::Candidate;
 use super::question::{Disagreement, Outlook, Question, Reply, Wanted};
+use super::say::say;
 use crate::document::versions::Acceptable;
 
 /// Something that a registry did not give.
@@ -36,13 +37,13 @@ pub(super) fn tell(
         }
     };
     let mut problems = Vec::new();
-    let mut say = |place: usize, text: String| {
+    let mut note = |place: usize, text: String| {
         let problem = places.get(place).map(|place| Problem { registry: place.url.clone(), text });
         problems.extend(problem.filter(|problem| !problems.contains(problem)));
     };
     for (question, error) in errors {
         if !matches!(error, Error::NotFound { .. }) || is_missed(question) {
-            say(question.place(), error.to_string());
+            note(question.place(), say(error));
         }
     }
     for (_, one) in looked_at().filter(|(index, _)| !is_found(*index)) {
@@ -51,7 +52,7 @@ pub(super) fn tell(
             let Some(Reply::Tags(tags)) = asked.get(&Question::Tags(place)) else { continue };
             if !tags.iter().any(|tag| one.what.rank(tag).is_some()) {
                 let repository = &candidate.repository;
-                say(place, format!("none of the {} tags of {repository} is in {range}", tags.len()));
+                note(place, format!("none of the {} tags of {repository} is in {range}", tags.len()));
             }
         }
     }
@@ -61,7 +62,7 @@ pub(super) fn tell(
             "{tag} is {} there, but {} said last that it is {}, which stands until both agree or it has not been heard for a day",
             other.1, before.url, counts.1
         );
-        say(other.0, text);
+        note(other.0, text);
     }
     problems
 }

@@ -6,6 +6,7 @@ use dockerloader::clock::Instant;
 use dockerloader::registry::Error;
 
 use super::RegistryState;
+use super::say::say;
 
 /// How much of an average stays when it is measured again at once.
 const KEPT: f64 = 0.7;
@@ -53,7 +54,7 @@ impl Outcome {
             {
                 Self::Answered
             }
-            _ => Self::Failed { problem: error.to_string(), wish: error.retry_after() },
+            _ => Self::Failed { problem: say(error), wish: error.retry_after() },
         }
     }
 }

@@ -13,6 +13,7 @@ use dockerloader::reference::Reference;
 use dockerloader::registry::{Client, Error};
 
 use super::rank::{Outcome, Ranks};
+use super::say::say;
 use super::tries::{Decision, Tries};
 
 /// A repository that may have it.
@@ -167,7 +168,7 @@ impl Ticket {
                 tokio::time::sleep(pause).await;
                 Ok(())
             }
-            Decision::GiveUp => Err(error.to_string()),
+            Decision::GiveUp => Err(say(error)),
         }
     }
 

@@ -258,7 +258,7 @@ impl<'a> Seen<'a> {
             self.wanted.get(&format!("networks.{network}")).is_some_and(|word| word == ATTACHED)
         };
         let dots = rest.match_indices('.').filter_map(|(at, _)| rest.get(..at).zip(rest.get(at + 1..)));
-        dots.filter(|(network, _)| is_wanted(network)).last()
+        dots.rev().find(|(network, _)| is_wanted(network))
     }
 
     fn endpoint_agrees(&self, name: &str, wanted: &str, found: Option<&str>) -> bool {

@@ -3,8 +3,9 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use deviced::engine::{Engine as _, Error, Health, LogRequest, Pull, State};
+use deviced::engine::{Deadlines, Docker, Engine as _, Error, Health, LogRequest, Pull, State};
 use deviced::spec::{drift, network_body};
+use fixtures::engine_proxy::EngineProxy;
 use fixtures::image::{Image, Layer};
 use fixtures::registry::Registry;
 use futures_util::StreamExt as _;
@@ -147,6 +148,11 @@ async fn a_life_in_podman() {
     let command: Vec<_> = ["sh", "-c", "echo one; exit 75"].into_iter().map(str::to_owned).collect();
     let done = engine.exec(&id, &command, Duration::from_secs(30)).await.unwrap();
     assert_eq!((done.code, done.output.as_str()), (75, "one\n"));
+    // Where Podman takes a connection over, it does not say its name: it is no other engine for that.
+    let proxy = EngineProxy::before(&ground.socket);
+    let watched = Docker::new(proxy.socket().to_owned(), Deadlines::default());
+    watched.exec(&id, &["true".to_owned()], Duration::from_secs(30)).await.unwrap();
+    assert_eq!(proxy.count("GET", "/version"), 1);
 
     let seen = engine.inspect(&id).await.unwrap();
     assert_eq!((seen.state, seen.exit_code), (State::Running, 0));

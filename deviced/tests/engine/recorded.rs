@@ -1,4 +1,4 @@
-//! Answers of engines that are not here, as they write them.
+//! Answers of engines that are not here, written down from the history of their API (moby, `api/docs/CHANGELOG.md`), and served in this process.
 
 use std::time::Duration;
 
@@ -86,6 +86,7 @@ fn image(minor: u32) -> Value {
             json!({"mediaType": "application/vnd.oci.image.index.v1+json", "digest": DIGEST, "size": 856});
     }
     if minor >= 52 {
+        // Not said, but allowed: what is empty may be left out.
         let members = image.as_object_mut().unwrap();
         members.remove("ParentId");
         members.remove("SharedSize");
@@ -123,12 +124,11 @@ fn inspection(minor: u32) -> Value {
             "IPAddress": "172.28.0.2", "IPPrefixLen": 16, "MacAddress": "02:42:ac:1c:00:02", "DriverOpts": null,
         }}},
     });
-    if minor < 44 {
-        // The engine's own alias.
+    if minor < 45 {
+        // With the engine's own.
         inspection["NetworkSettings"]["Networks"]["front"]["Aliases"] = json!(["web", "8dfafdbc3a40"]);
-        inspection["HostConfig"]["KernelMemory"] = json!(0);
-        inspection["Config"]["StopSignal"] = json!("SIGTERM");
-    } else {
+    }
+    if minor >= 44 {
         inspection["NetworkSettings"]["Networks"]["front"]["DNSNames"] = json!(["web", "8dfafdbc3a40"]);
         inspection["NetworkSettings"]["Networks"]["front"]["IPAMConfig"] = json!({});
     }
@@ -137,7 +137,7 @@ fn inspection(minor: u32) -> Value {
         inspection["NetworkSettings"]["IPAddress"] = json!("");
         inspection["GraphDriver"] = json!({"Name": "overlay2", "Data": {}});
     } else {
-        // Names of capabilities are written in full, and the store is containerd's.
+        // The store is containerd's. Names of capabilities may be written in full.
         inspection["HostConfig"]["CapAdd"] = json!(["CAP_NET_ADMIN"]);
         inspection["Storage"] = json!({"RootFS": {"Snapshot": {"Name": "overlayfs"}}});
         inspection["ImageManifestDescriptor"] = json!({"digest": DIGEST, "size": 424});

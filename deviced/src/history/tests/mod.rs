@@ -2,6 +2,7 @@
 
 mod bounds;
 mod damage;
+mod disk;
 mod round_trip;
 
 use std::time::Duration;

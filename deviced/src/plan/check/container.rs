@@ -75,9 +75,10 @@ impl<'a> Walk<'a> {
             | Step::Connect { id, .. }
             | Step::Disconnect { id, .. }
             | Step::Hooks { id, .. } => self.foreign(id),
-            Step::CreateNetwork { .. } | Step::RemoveNetwork(_) | Step::CreateVolume { .. } | Step::RemoveImage(_) => {
-                Some("it is no step of a container".to_owned())
-            }
+            Step::CreateNetwork { .. }
+            | Step::RemoveNetwork(_)
+            | Step::CreateVolume { .. }
+            | Step::RemoveImage(_) => Some("it is no step of a container".to_owned()),
         }
     }
 
@@ -106,9 +107,10 @@ impl<'a> Walk<'a> {
         self.of_subject().find(|container| container.id == *id)
     }
 
-    fn new(&self, swap: &Swap) -> Option<&'a Container> {
+    fn made_by(&self, swap: &Swap) -> Option<&'a Container> {
         self.of_subject().find(|container| {
-            container.labels.get(labels::OPERATION) == Some(&swap.operation) && Some(&container.id) != swap.old.as_ref()
+            container.labels.get(labels::OPERATION) == Some(&swap.operation)
+                && Some(&container.id) != swap.old.as_ref()
         })
     }
 
@@ -130,13 +132,16 @@ impl<'a> Walk<'a> {
         match &swap.stage {
             Stage::Create => {
                 let image = swap.target.image.as_ref();
-                let has_image = image.is_some_and(|image| facts.observed.images.iter().any(|found| found.id == *image));
+                let has_image =
+                    image.is_some_and(|image| facts.observed.images.iter().any(|found| found.id == *image));
                 (!has_image).then(|| "the image is not here".to_owned())
             }
-            Stage::Switch | Stage::Prove if self.new(swap).is_none() => {
+            Stage::Switch | Stage::Prove if self.made_by(swap).is_none() => {
                 Some("there is no container to take the old one's place".to_owned())
             }
-            Stage::Retire if !self.may_retire(swap) => Some("the new version has not proven itself".to_owned()),
+            Stage::Retire if !self.may_retire(swap) => {
+                Some("the new version has not proven itself".to_owned())
+            }
             _ => None,
         }
     }
@@ -152,7 +157,8 @@ impl<'a> Walk<'a> {
         });
         let restores = matches!(swap.cause, Cause::Missing | Cause::Broken(_) | Cause::Namespace(_));
         let is_adopted = swap.cause == Cause::Adopted && swap.old.is_none();
-        let runs = || self.new(swap).is_some_and(|new| new.state == State::Running);
+        let runs =
+            || self.made_by(swap).is_some_and(|new| matches!(new.state, State::Running | State::Restarting));
         is_proven || (restores && has_worked) || (is_adopted && runs())
     }
 
@@ -183,7 +189,7 @@ impl<'a> Walk<'a> {
         if !is_recorded {
             return Some("nothing is written down about it".to_owned());
         }
-        if self.swap.as_ref().is_some_and(|swap| self.new(swap).is_some()) {
+        if self.swap.as_ref().is_some_and(|swap| self.made_by(swap).is_some()) {
             return Some("it has been created already".to_owned());
         }
         self.name(name)
@@ -198,7 +204,7 @@ impl<'a> Walk<'a> {
 
     fn start(&self, id: &ContainerId) -> Option<String> {
         let swap = self.swap.as_ref()?;
-        let is_new = self.new(swap).is_some_and(|new| new.id == *id);
+        let is_new = self.made_by(swap).is_some_and(|new| new.id == *id);
         if is_new && self.is_judged(swap) && !matches!(swap.cause, Cause::Adopted) {
             return Some(format!("{} has been judged (I4)", swap.target.version));
         }
@@ -212,12 +218,11 @@ impl<'a> Walk<'a> {
             return None;
         }
         if let Some(swap) = &self.swap {
-            let new = self.new(swap);
+            let new = self.made_by(swap);
             let is_old = swap.old.as_ref() == Some(id);
             let may = match swap.stage {
                 Stage::Switch | Stage::Prove | Stage::Retire => is_old && new.is_some(),
-                Stage::Revert(_) => new.is_some_and(|new| new.id == *id),
-                Stage::Create | Stage::Hook => false,
+                Stage::Create | Stage::Hook | Stage::Revert(_) => new.is_some_and(|new| new.id == *id),
             };
             return (!may).then(|| "nothing is there to take its place".to_owned());
         }
@@ -225,6 +230,7 @@ impl<'a> Walk<'a> {
             None => (facts.desired.remove_unknown == RemoveUnknown::Keep)
                 .then(|| "the document wants unknown containers to go on".to_owned()),
             Some(wanted) if wanted.stopped => None,
+            Some(_) if self.named(id).is_some_and(|container| self.never_worked(container)) => None,
             Some(_) => {
                 let has_other = self.of_subject().any(|container| {
                     container.id != *id && (container.state == State::Running || self.is_in_force(container))
@@ -240,10 +246,17 @@ impl<'a> Walk<'a> {
             return None;
         }
         if let Some(swap) = &self.swap {
-            let is_new = self.new(swap).is_some_and(|new| new.id == *id);
+            let is_new = self.made_by(swap).is_some_and(|new| new.id == *id);
             return match swap.stage {
-                Stage::Revert(_) if is_new && !self.is_in_force(container) => None,
-                Stage::Retire if swap.old.as_ref() == Some(id) && self.committed && self.new(swap).is_some() => None,
+                // It never ran unless somebody started it by hand, and nothing was stopped for it; or it has failed.
+                Stage::Create | Stage::Hook | Stage::Revert(_) if is_new && !self.is_in_force(container) => {
+                    None
+                }
+                Stage::Retire
+                    if swap.old.as_ref() == Some(id) && self.committed && self.made_by(swap).is_some() =>
+                {
+                    None
+                }
                 _ => Some("what replaces it has not proven itself (I3)".to_owned()),
             };
         }
@@ -251,10 +264,27 @@ impl<'a> Walk<'a> {
             let may = self.facts.desired.remove_unknown == RemoveUnknown::Remove;
             return (!may).then(|| "the document wants unknown containers to be kept".to_owned());
         }
-        let is_replaced = self.of_subject().any(|other| {
-            other.id != *id && other.state == State::Running && self.is_in_force(other)
-        });
+        if self.never_worked(container) {
+            return None;
+        }
+        let is_replaced = self
+            .of_subject()
+            .any(|other| other.id != *id && other.state == State::Running && self.is_in_force(other));
         (!is_replaced).then(|| "nothing proven runs in its place (I3)".to_owned())
+    }
+
+    /// Whether its version was judged, and the history does not know this container.
+    fn never_worked(&self, container: &Container) -> bool {
+        let known = self.facts.known;
+        let label = |name: &str| container.labels.get(name).map(String::as_str).unwrap_or_default();
+        let judged = known.verdicts.iter().any(|verdict| {
+            verdict.failure.reason == Reason::App
+                && verdict.container == self.subject
+                && verdict.digest.to_string() == label(labels::DIGEST)
+                && verdict.spec.0 == label(labels::SPEC)
+        });
+        let mut ran = known.versions.get(self.subject).into_iter().flatten();
+        judged && !ran.any(|version| version.operation == label(labels::OPERATION))
     }
 
     /// Whether it is the version that the history says is in force.

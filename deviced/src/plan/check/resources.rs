@@ -62,7 +62,8 @@ pub(super) fn check_images(facts: Facts<'_>, steps: &[Step], violations: &mut Ve
 
 /// Who needs an image.
 fn needed(facts: Facts<'_>, image: &Image) -> Option<String> {
-    if let Some(container) = facts.observed.containers.iter().find(|container| container.image_id == image.id) {
+    if let Some(container) = facts.observed.containers.iter().find(|container| container.image_id == image.id)
+    {
         return Some(format!("the container {} was made from it", container.name));
     }
     let is_it = |target: &crate::desired::Target| {
@@ -80,9 +81,9 @@ fn needed(facts: Facts<'_>, image: &Image) -> Option<String> {
     wanted.clone().find_map(|wanted| {
         let versions = facts.known.versions.get(&wanted.id)?;
         let newest = versions.first()?;
-        let before = versions.iter().find(|version| {
-            version.failure.is_none() && version.target.digest != newest.target.digest
-        });
+        let before = versions
+            .iter()
+            .find(|version| version.failure.is_none() && version.target.digest != newest.target.digest);
         let kept = before.filter(|_| wanted.update.keep > 0);
         [Some(newest), kept]
             .into_iter()

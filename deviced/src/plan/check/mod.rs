@@ -4,9 +4,6 @@
 mod container;
 mod resources;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::BTreeMap;
 
 use super::{Decision, Known, Plan, Step};
@@ -38,7 +35,12 @@ struct Facts<'a> {
 /// # Errors
 /// All steps that break an invariant: touch what is not ours; stop or remove what nothing proven replaces; start a judged version; take an image
 /// that somebody needs; two workers at one container; anything without a document.
-pub fn check(plan: &Plan, desired: &Desired, observed: &Observed, known: &Known) -> Result<(), Vec<Violation>> {
+pub fn check(
+    plan: &Plan,
+    desired: &Desired,
+    observed: &Observed,
+    known: &Known,
+) -> Result<(), Vec<Violation>> {
     let facts = Facts { desired, observed, known };
     let mut violations = Vec::new();
     let decisions = || plan.containers.iter().chain(&plan.strays);
