@@ -140,12 +140,12 @@ impl<E: Engine, P: Probe> Loop<E, P> {
         }
     }
 
-    fn is_left_alone(&self, container: &crate::document::container::Container) -> bool {
+    pub(super) fn is_left_alone(&self, container: &crate::document::container::Container) -> bool {
         container.paused || self.overrides.get(&container.id).is_some_and(|said| said.paused)
     }
 
     /// Versions that are out of the question now: whatever the reason, the next best one has to be known.
-    fn rejected(&self, container: &str) -> BTreeSet<Digest> {
+    pub(super) fn rejected(&self, container: &str) -> BTreeSet<Digest> {
         let verdicts = self.verdicts.iter().filter(|verdict| verdict.container == container);
         verdicts.map(|verdict| verdict.digest).collect()
     }

@@ -25,6 +25,7 @@ mod pulls;
 mod report;
 mod requests;
 mod specs;
+mod try_out;
 
 use std::path::PathBuf;
 use std::sync::Arc;

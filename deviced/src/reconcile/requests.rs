@@ -4,11 +4,10 @@ use serde_json::Value;
 
 use super::act::{self, Change, Subject};
 use super::state::Loop;
-use crate::document::{Document, nearest};
+use crate::document::nearest;
 use crate::engine::{Engine, ImageId, State};
 use crate::history::{Operation, OperationState, Version};
 use crate::manager::{Accepted, Action, Refusal, Request};
-use crate::plan;
 use crate::probe::Probe;
 use crate::report::PlanReport;
 
@@ -19,8 +18,9 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             Request::Put { text, based_on, may_remove_all, who, answer } => {
                 let _ = answer.send(self.put(text, based_on, may_remove_all, &who));
             }
-            Request::Plan { text, answer } => {
-                let _ = answer.send(self.dry_run(text).await);
+            Request::Plan { text: Some(text), answer } => self.try_out(&text, answer).await,
+            Request::Plan { text: None, answer } => {
+                let _ = answer.send(self.dry_run().await);
             }
             Request::Try { container, action, answer } => {
                 let _ = answer.send(self.dry_action(&container, &action).await);
@@ -34,37 +34,22 @@ impl<E: Engine, P: Probe> Loop<E, P> {
     }
 
     /// What would be done, by a look of now.
-    async fn dry_run(&mut self, text: Option<String>) -> Result<PlanReport, Refusal> {
-        let observed = self
-            .inspections
-            .look(&self.device.engine, &self.device.instance)
-            .await
-            .map_err(Refusal::Engine)?;
-        self.observed = observed;
-        let known = self.known();
-        let (desired, revision) = match text {
-            None => (self.choose(), self.document.revision),
-            Some(text) => {
-                let document = Document::read(&text).map_err(Refusal::Document)?;
-                let kept = self.document.document.replace(document);
-                let choices = self.choices.clone();
-                let desired = self.choose();
-                (self.document.document, self.choices) = (kept, choices);
-                (desired, 0)
-            }
-        };
-        // As if nothing were under way: what is shown is what is missing, not what is waited for.
-        let known = plan::Known { busy: std::collections::BTreeSet::new(), ..known };
-        let plan = plan::plan(&desired, &self.observed, &known);
-        let report = plan::report(&plan, &desired, &self.observed, &known);
-        Ok(PlanReport { revision, ..report })
+    async fn dry_run(&mut self) -> Result<PlanReport, Refusal> {
+        self.look_again().await?;
+        Ok(self.planned())
+    }
+
+    pub(super) async fn look_again(&mut self) -> Result<(), Refusal> {
+        let observed = self.inspections.look(&self.device.engine, &self.device.instance).await;
+        self.observed = observed.map_err(Refusal::Engine)?;
+        Ok(())
     }
 
     /// What would be done if somebody did that.
     async fn dry_action(&mut self, container: &str, action: &Action) -> Result<PlanReport, Refusal> {
         let change = self.change(container, action)?;
         let kept = self.overrides.insert(container.to_owned(), change.said);
-        let report = self.dry_run(None).await;
+        let report = self.dry_run().await;
         match kept {
             Some(kept) => self.overrides.insert(container.to_owned(), kept),
             None => self.overrides.remove(container),

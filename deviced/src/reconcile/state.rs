@@ -215,6 +215,7 @@ impl<E: Engine, P: Probe> Loop<E, P> {
                     self.proofs.insert(container, proof);
                 }
             }
+            Wake::TriedOut(tried) => self.tried_out(*tried),
             Wake::File => self.read_file(),
         }
     }

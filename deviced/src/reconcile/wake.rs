@@ -2,6 +2,7 @@
 
 use dockerloader::digest::Digest;
 
+use super::try_out::TriedOut;
 use crate::apply::Outcome;
 use crate::engine::{Error, Event};
 use crate::health::Proof;
@@ -22,6 +23,8 @@ pub(super) enum Wake {
     Surveyed { container: String, survey: Survey },
     /// More is known about a version that has to prove itself.
     Proof { container: String, operation: String, proof: Proof },
+    /// Registries have answered about a document that is not in force.
+    TriedOut(Box<TriedOut>),
     /// The document's file may have changed.
     File,
 }

@@ -51,7 +51,8 @@ fn container(planned: &PlannedReport, view: &View, text: &mut String) {
 pub(super) fn difference(drift: &DriftReport) -> String {
     let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
     match (&drift.found, &drift.wanted) {
-        (None, None) => format!("{}: differs", drift.field),
+        // Values of the environment are not shown.
+        (found, wanted) if found == wanted => format!("{}: differs", drift.field),
         (found, wanted) => format!("{}: {} -> {}", drift.field, shown(found), shown(wanted)),
     }
 }
@@ -107,7 +108,7 @@ mod tests {
         replace.drift = vec![
             drift("environment.LEVEL", Some("info"), Some("debug")),
             drift("ports", None, Some("8080:80")),
-            drift("environment.PASSWORD", None, None),
+            drift("environment.PASSWORD", Some("(not shown)"), Some("(not shown)")),
         ];
         PlanReport {
             revision: 0,

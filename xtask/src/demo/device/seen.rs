@@ -141,7 +141,8 @@ mod tests {
     #[test]
     fn whatever_is_not_as_it_has_to_be_is_noticed() {
         assert!(differences(&shop(), "1.0.0", "sha256:1").is_empty());
-        let spoil: [(&str, fn(&mut Vec<Container>)); 7] = [
+        type Spoil = fn(&mut Vec<Container>);
+        let spoil: [(&str, Spoil); 7] = [
             ("there is no container of shop-web", |shop| drop(shop.remove(1))),
             ("there is more than one container of shop-web", |shop| shop.push(shop[1].clone())),
             ("shop-database does not run", |shop| shop[0].running = false),
