@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use super::{Context, Error};
 use crate::engine::{ContainerId, Engine, LogRequest};
 use crate::history::{Operation, OperationState, Verdict, Version};
-use crate::swap::{Failure, Stage, Swap};
+use crate::swap::{Failure, Reason, Stage, Swap};
 
 /// Lines that are kept of a version that failed.
 const LOG_LINES: u32 = 200;
@@ -83,6 +83,15 @@ impl<E: Engine> Context<E> {
             attempts: 1,
             log,
         })?;
+        if failure.reason == Reason::App {
+            let versions = self.history.versions_of(container)?;
+            let is_meant = |version: &&Version| {
+                version.target.digest == swap.target.digest && version.target.spec == swap.target.spec
+            };
+            for version in versions.iter().filter(is_meant) {
+                self.history.fail_version(version.id, failure)?;
+            }
+        }
         self.say("verdict", &format!("{container}: {}: {}", swap.target.version, failure.text));
         Ok(())
     }
@@ -90,11 +99,15 @@ impl<E: Engine> Context<E> {
     /// Once for each operation, however often it is asked for.
     pub(super) fn commit(&self, container: &str) -> Result<(), Error> {
         let Some(swap) = self.swap(container)? else { return Ok(()) };
-        let versions = self.history.versions()?;
-        let last = versions.get(container).and_then(|versions| versions.first());
+        let versions = self.history.versions_of(container)?;
+        let last = versions.first();
         if last.is_some_and(|last| last.operation == swap.operation) {
             return Ok(());
         }
+        // What is only made anew is watched for as long as it was to be watched anyway.
+        let same = last
+            .filter(|last| last.target.digest == swap.target.digest && last.target.spec == swap.target.spec);
+        let (probation, crashes) = same.map_or((self.probation, 0), |last| (last.probation, last.crashes));
         let began =
             self.history.operation(&swap.operation)?.map_or_else(unix_time, |operation| operation.began);
         let took = Duration::from_secs(u64::try_from(unix_time() - began).unwrap_or(0));
@@ -110,8 +123,8 @@ impl<E: Engine> Context<E> {
             ended: None,
             failure: None,
             took,
-            probation: self.probation,
-            crashes: 0,
+            probation,
+            crashes,
         })?;
         self.say("commit", &format!("{container}: {} runs and has proven itself", swap.target.version));
         Ok(())

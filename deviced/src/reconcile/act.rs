@@ -96,7 +96,9 @@ pub(super) fn decide(action: &Action, subject: &Subject<'_>) -> Result<Change, R
             idle(subject)?;
             let version = way_back(subject, *to)?;
             let said = Override { pinned: Some(version.id), ..change.said };
-            Ok(Change { said, hurries: true, operation: Some("rollback"), ..Change::default() })
+            // Whoever goes back to it wants it, whatever was said of it.
+            let forgets = Some(version.target.digest.to_string());
+            Ok(Change { said, hurries: true, forgets, operation: Some("rollback"), ..Change::default() })
         }
         Action::Release => {
             let operation = change.said.pinned.map(|_| "release");

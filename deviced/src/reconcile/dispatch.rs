@@ -17,16 +17,20 @@ use crate::plan::{Plan, Step};
 use crate::probe::Probe;
 use crate::swap::Stage;
 
-/// What the steps for networks, volumes and images are about.
+/// What the steps for networks and volumes are about.
 const RESOURCES: &str = "networks and volumes";
-const IMAGES: &str = "images";
 /// A hook that said "not now" is asked again after this.
 const POSTPONEMENT: Duration = Duration::from_secs(300);
 
 impl<E: Engine, P: Probe> Loop<E, P> {
     pub(super) fn hand_out(&mut self, plan: &Plan, desired: &Desired) {
         self.work(RESOURCES, plan.resources.clone(), None);
-        self.work(IMAGES, plan.images.clone(), None);
+        for step in &plan.images {
+            // Each by itself: one that can't be removed holds up no other.
+            if let Step::RemoveImage(name) = step {
+                self.work(name, vec![step.clone()], None);
+            }
+        }
         for (id, decision) in plan.containers.iter().chain(&plan.strays) {
             let (pulls, steps): (Vec<_>, Vec<_>) =
                 decision.steps.iter().cloned().partition(|step| matches!(step, Step::Pull { .. }));

@@ -122,9 +122,16 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             .collect()
     }
 
-    /// What of ours in the engine is the container now: what runs, or what has its name.
+    /// What of ours in the engine is the container now: in a replacement, what runs.
     fn current(&self, id: &str) -> Option<&Container> {
-        self.observed.of(id).min_by_key(|found| (found.state != State::Running, found.name != id))
+        let runs = |found: &&Container| found.state == State::Running;
+        if self.swaps.contains_key(id)
+            && let Some(running) = self.observed.of(id).find(runs)
+        {
+            return Some(running);
+        }
+        let versions = self.versions.get(id).map_or(&[][..], Vec::as_slice);
+        self.observed.current(id, self.swaps.get(id), versions, &self.verdicts)
     }
 
     fn container_report(&self, named: &Named) -> ContainerReport {

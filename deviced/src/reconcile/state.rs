@@ -26,7 +26,7 @@ use crate::plan::{HooksEnd, Plan};
 use crate::probe::Probe;
 use crate::report::Report;
 use crate::sources::{Sources, Survey};
-use crate::swap::Swap;
+use crate::swap::{Stage, Swap};
 
 /// All that is known. Nothing of it has to outlive a restart that is not in the history too.
 pub(super) struct Loop<E, P> {
@@ -288,8 +288,12 @@ impl<E: Engine, P: Probe> Loop<E, P> {
         let verdicts = self.verdicts.len();
         let before = self.swaps.get(subject).cloned();
         self.remember();
-        if let Some(swap) = before.filter(|_| !self.swaps.contains_key(subject)) {
-            self.count(&swap);
+        match (before, self.swaps.get(subject)) {
+            (Some(swap), None) => self.count(&swap),
+            (before, Some(swap)) if before.as_ref() != Some(swap) && swap.stage == Stage::Prove => {
+                self.watch_anew(subject);
+            }
+            _ => {}
         }
         if self.verdicts.len() != verdicts {
             // The next acceptable version may never have been asked for.
@@ -298,6 +302,14 @@ impl<E: Engine, P: Probe> Loop<E, P> {
         if !self.swaps.contains_key(subject) {
             self.proofs.remove(subject);
             self.hooks.remove(subject);
+        }
+    }
+
+    /// What was seen before counts no more.
+    fn watch_anew(&mut self, container: &str) {
+        self.proofs.remove(container);
+        if let Some((_, watcher)) = self.watchers.remove(container) {
+            watcher.abort();
         }
     }
 
@@ -348,7 +360,7 @@ impl<E: Engine, P: Probe> Loop<E, P> {
         let since = self.surveys.end(container, problems, now).unwrap_or_default();
         let mut offers = survey.offers;
         let found: Vec<_> = offers.iter().map(|offer| (offer.repository.as_str(), &offer.digest)).collect();
-        match self.device.history.add_known_all(&found, since) {
+        match self.device.history.add_known_all(found.iter().copied(), since) {
             Ok(known) => {
                 for (offer, known) in offers.iter_mut().zip(known) {
                     offer.known_for = known;

@@ -405,9 +405,9 @@ fn a_crash_loop_in_probation_goes_back() {
     says(&model, "
         web: acting: 1.1.0 -> 1.0.0, what ran was judged in its probation: the new version takes the old one's place
           write down: web 1.0.0, what ran was judged in its probation: switch
+          stop <web>
           rename <web> to web.old-op12-0
           rename <web.new-op12-0> to web
-          stop <web>
           start <web.new-op12-0>
           write down: web 1.0.0, what ran was judged in its probation: prove
         ");
