@@ -79,7 +79,8 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             (&known.image, &known.versions, &known.fallback)
                 == (&container.image, &container.versions, &container.fallback)
         });
-        !self.is_left_alone(container) && !(known && self.surveys.was_asked(&container.id))
+        let is_known = known && self.surveys.was_asked(&container.id);
+        !self.is_left_alone(container) && !is_known
     }
 
     /// Plans with what registries have, as if the document were in force, and forgets it.
