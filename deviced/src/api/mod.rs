@@ -1,7 +1,7 @@
 //! The API over HTTP: what people, scripts and the page ask of the device manager.
 //!
-//! A request's way: [`connection`] (limits, patience) -> [`guard`] (who asks) -> [`dispatch`] (the [`table`]'s entry, parameters, body, key) -> its handler
-//! -> the manager's door or the history. Every error is a [`problem`]. [`openapi`] is made of the same table.
+//! A request's way: `connection` (limits, patience) -> `guard` (who asks) -> `dispatch` (the `table`'s entry, parameters, body, key) -> its handler
+//! -> the manager's door or the history. Every error is a `problem`. `openapi` is made of the same table.
 
 mod connection;
 mod listen;

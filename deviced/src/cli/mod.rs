@@ -1,7 +1,7 @@
 //! The command line. All commands but `run`, `check` and those about the command line itself ask the deviced that runs.
 //!
-//! Each command is one function that returns how the process ends; [`arguments`] defines them, [`exit`] lists the codes, and what is
-//! shown is made in [`text`], which is pure.
+//! Each command is one function that returns how the process ends; `arguments` defines them, [`exit`] lists the codes, and what is
+//! shown is made in `text`, which is pure.
 
 mod arguments;
 pub mod exit;

@@ -1,8 +1,8 @@
 //! Where versions come from: registries are probed, ranked and asked, and what they have is brought to the engine.
 //!
-//! A container's image -> the repositories that may have it ([`candidates`]) -> in the order of their distance ([`rank`]) -> one question
-//! after the other ([`question`]) -> offers ([`survey`]). An offer is pulled by its digest, by the engine itself where it can be, else
-//! through a registry on loopback ([`relay`]), in which each blob comes from the closest registry that has it ([`feed`]).
+//! A container's image -> the repositories that may have it ([`candidates`]) -> in the order of their distance (`rank`) -> one question
+//! after the other (`question`) -> offers (`survey`). An offer is pulled by its digest, by the engine itself where it can be, else
+//! through a registry on loopback (`relay`), in which each blob comes from the closest registry that has it (`feed`).
 
 mod candidates;
 

@@ -1,9 +1,9 @@
 //! deviced dies in the middle of a replacement, at each of its calls to the engine, and the next one brings it to its end: one container, the right
 //! version, nothing left over.
 
-use fixtures::engine_proxy::{Act, EngineProxy};
+use fixtures::engine_proxy::{Act, EngineProxy, engine_socket};
 
-use crate::scene::{SERVE, Scene, engine};
+use crate::scene::{SERVE, Scene};
 use crate::updates::{UPDATE, web};
 
 /// More calls than a replacement makes.
@@ -19,7 +19,7 @@ struct Comes {
 /// Kills deviced at the first, second, ... call that changes something, until a replacement makes no more of them. `act` is what becomes of that call. Each
 /// time the next deviced has to bring what was begun to its end.
 fn kill_at_each_call(act: &Act, comes: &Comes) {
-    let proxy = EngineProxy::before(&engine());
+    let proxy = EngineProxy::before(&engine_socket());
     let mut scene = Scene::new().through(proxy.socket());
     let mut runs = scene.push("acme/web", "stable", SERVE);
     scene.write(&web("[stable]", "", UPDATE));

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use fixtures::engine_proxy::engine_socket;
 use fixtures::image::{Image, Layer};
 use fixtures::registry::Registry;
 use serde_json::Value;
@@ -33,7 +34,7 @@ impl Scene {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let directory = TempDir::with_prefix("deviced-").unwrap();
         let prefix = format!("t{}x{number}-", std::process::id());
-        Self { directory, registry: Registry::start(), prefix, process: None, engine: engine() }
+        Self { directory, registry: Registry::start(), prefix, process: None, engine: engine_socket() }
     }
 
     /// The engine is reached through another socket.
@@ -244,12 +245,6 @@ pub(crate) fn image(script: &str, labels: &[(&str, &str)]) -> fixtures::image::B
         .environment(&["PATH=/bin"])
         .set("Labels", Value::Object(labels))
         .build()
-}
-
-/// The socket of the engine that tests use.
-pub(crate) fn engine() -> PathBuf {
-    let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
-    PathBuf::from(host.strip_prefix("unix://").expect("DOCKER_HOST names a Unix socket"))
 }
 
 fn docker(arguments: &[&str]) -> Output {

@@ -43,7 +43,7 @@ pub(crate) async fn until_exited(ground: &Ground, id: &ContainerId) -> i64 {
 
 #[tokio::test]
 async fn what_the_engine_is() {
-    let Some(ground) = Ground::docker("facts") else { return };
+    let ground = Ground::docker("facts");
     let facts = ground.engine.facts().await.unwrap();
     let version = ground.cli(&[
         "version",
@@ -60,7 +60,7 @@ async fn what_the_engine_is() {
 
 #[tokio::test]
 async fn a_life_from_creation_to_removal() {
-    let Some(ground) = Ground::docker("life") else { return };
+    let ground = Ground::docker("life");
     let engine = &ground.engine;
     let spec = ground.spec(json!({
         "command": ["sh", "-c", "trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done"],
@@ -118,7 +118,7 @@ async fn a_life_from_creation_to_removal() {
 
 #[tokio::test]
 async fn a_stop_waits_for_the_container_s_own_grace() {
-    let Some(ground) = Ground::docker("grace") else { return };
+    let ground = Ground::docker("grace");
     // It ends a second and a half after the signal: later than a grace of one second, earlier than its own.
     let script = "trap 'sleep 1.5; exit 3' TERM; echo ready; while :; do sleep 0.05; done";
     for (name, grace, expected) in [("own", None, 3), ("short", Some(Duration::from_secs(1)), 137)] {
@@ -134,7 +134,7 @@ async fn a_stop_waits_for_the_container_s_own_grace() {
 
 #[tokio::test]
 async fn networks_and_volumes() {
-    let Some(ground) = Ground::docker("networks") else { return };
+    let ground = Ground::docker("networks");
     let engine = &ground.engine;
     for name in ["front", "back"] {
         let body = network_body(name, &serde_json::from_value(json!({})).unwrap());
@@ -196,7 +196,7 @@ async fn networks_and_volumes() {
 
 #[tokio::test]
 async fn a_container_that_can_t_be_attached_to_all_its_networks_is_not_left_behind() {
-    let Some(ground) = Ground::docker("unattached") else { return };
+    let ground = Ground::docker("unattached");
     ground.cli(&["network", "create", &ground.name("front")]);
     let absent = || {
         let names = ground.cli(&["ps", "-a", "--format", "{{.Names}}"]);
@@ -225,7 +225,7 @@ async fn a_container_that_can_t_be_attached_to_all_its_networks_is_not_left_behi
 
 #[tokio::test]
 async fn what_docker_refuses_is_refused_before_anything_is_there() {
-    let Some(ground) = Ground::docker("refused") else { return };
+    let ground = Ground::docker("refused");
     let missing = deviced::engine::ImageId(format!("sha256:{:064}", 7));
     let mut new = ground.new_container("web", &ground.spec(json!({})));
     new.spec = ground.spec(json!({"command": "true"}));
@@ -248,7 +248,7 @@ async fn what_docker_refuses_is_refused_before_anything_is_there() {
 
 #[tokio::test]
 async fn commands_in_containers() {
-    let Some(ground) = Ground::docker("exec") else { return };
+    let ground = Ground::docker("exec");
     let id = ground.running("web", json!({})).await;
     let exec = async |script: &str, timeout: Duration| {
         let command: Vec<_> = ["sh", "-c", script].into_iter().map(str::to_owned).collect();
@@ -275,7 +275,7 @@ async fn commands_in_containers() {
 
 #[tokio::test]
 async fn output_is_read_as_it_was_written() {
-    let Some(ground) = Ground::docker("logs") else { return };
+    let ground = Ground::docker("logs");
     let script =
         "echo out; echo err >&2; printf '\\377\\000\\001\\n'; printf '%050000d\\n' 7; echo; printf last";
     for tty in [false, true] {
@@ -321,7 +321,7 @@ async fn output_is_read_as_it_was_written() {
 
 #[tokio::test]
 async fn events_tell_what_happens() {
-    let Some(ground) = Ground::docker("events") else { return };
+    let ground = Ground::docker("events");
     let mut events = ground.engine.events();
     let spec = ground.spec(json!({
         "command": "sleep 1000", "init": true, "restart": "no",
@@ -373,7 +373,7 @@ fn published(registry: &Registry, repository: &str) -> String {
 
 #[tokio::test]
 async fn images_are_pulled_by_digest_named_and_removed() {
-    let Some(ground) = Ground::docker("pull") else { return };
+    let ground = Ground::docker("pull");
     let registry = Registry::start();
     // Content of its own, so that nothing of it is there.
     let digest = published(&registry, &ground.prefix);
@@ -409,7 +409,7 @@ async fn images_are_pulled_by_digest_named_and_removed() {
 
 #[tokio::test]
 async fn an_error_after_the_engine_s_own_lines_fails_the_pull() {
-    let Some(ground) = Ground::docker("torn") else { return };
+    let ground = Ground::docker("torn");
     let registry = Registry::start();
     let digest = published(&registry, &ground.prefix);
     let repository = registry.reference(&ground.prefix, "").trim_end_matches(':').to_owned();
@@ -429,7 +429,7 @@ async fn an_error_after_the_engine_s_own_lines_fails_the_pull() {
 /// What deviced knows of an engine's limits comes from asking it: not more than a call for each list.
 #[tokio::test]
 async fn a_look_at_everything_is_four_calls() {
-    let Some(ground) = Ground::docker("calls") else { return };
+    let ground = Ground::docker("calls");
     let _id = ground.running("web", json!({})).await;
     let proxy = EngineProxy::before(&ground.socket);
     let engine = Docker::new(proxy.socket().to_owned(), Deadlines::default());

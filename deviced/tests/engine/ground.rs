@@ -10,28 +10,9 @@ use deviced::document::run::Run;
 use deviced::engine::{ContainerId, Created, Deadlines, Docker, Engine as _, ImageId, NewContainer};
 use deviced::labels;
 use deviced::spec::{self, Environment, Names, Spec};
+use fixtures::engine_proxy::engine_socket;
 use fixtures::image::Layer;
 use serde_json::Value;
-
-const DOCKER: &str = "/var/run/docker.sock";
-
-/// Docker's socket; `None` when tests may do without it.
-///
-/// # Panics
-/// When it is missing, and nobody said that it may be.
-pub(crate) fn docker_socket() -> Option<PathBuf> {
-    let socket = PathBuf::from(DOCKER);
-    if socket.exists() {
-        return Some(socket);
-    }
-    let may_skip = std::env::var("DEVICED_TEST_SKIP_DOCKER").is_ok_and(|value| value == "1");
-    assert!(
-        may_skip,
-        "these tests need a Docker daemon at {DOCKER}; start one, or set DEVICED_TEST_SKIP_DOCKER=1"
-    );
-    eprintln!("skipped: there is no Docker daemon at {DOCKER}");
-    None
-}
 
 /// An engine, and what one test has made in it.
 pub(crate) struct Ground {
@@ -43,9 +24,9 @@ pub(crate) struct Ground {
 }
 
 impl Ground {
-    /// Docker, if it is there.
-    pub(crate) fn docker(test: &str) -> Option<Self> {
-        docker_socket().map(|socket| Self::new(socket, test))
+    /// Docker.
+    pub(crate) fn docker(test: &str) -> Self {
+        Self::new(engine_socket(), test)
     }
 
     /// The engine at this socket.

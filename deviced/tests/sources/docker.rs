@@ -7,14 +7,13 @@ use bollard::auth::DockerCredentials;
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use bollard::{API_DEFAULT_VERSION, Docker};
 use deviced::engine::Pull;
+use fixtures::engine_proxy::engine_socket;
 use fixtures::image::BuiltImage;
 use fixtures::registry::{Auth, Fault, Kind, Registry, Rule};
 use futures_util::TryStreamExt as _;
 use serde_json::json;
 
 use crate::scene::*;
-
-const SOCKET: &str = "/var/run/docker.sock";
 
 /// An image that the daemon has, until this is dropped.
 struct Pulled {
@@ -24,7 +23,7 @@ struct Pulled {
 
 impl Drop for Pulled {
     fn drop(&mut self) {
-        let Ok(mut stream) = UnixStream::connect(SOCKET) else { return };
+        let Ok(mut stream) = UnixStream::connect(engine_socket()) else { return };
         let request = format!("DELETE /images/{}?force=1 HTTP/1.0\r\n\r\n", self.name);
         let _ = stream.write_all(request.as_bytes()).and_then(|()| stream.read_to_end(&mut Vec::new()));
     }
@@ -32,7 +31,8 @@ impl Drop for Pulled {
 
 /// Pulls as the engine is told to, by the daemon's own API.
 async fn pull(what: &Pull) -> Result<Pulled, String> {
-    let docker = Docker::connect_with_unix(SOCKET, 60, API_DEFAULT_VERSION).expect("a Docker daemon");
+    let docker = Docker::connect_with_unix(&engine_socket().display().to_string(), 60, API_DEFAULT_VERSION)
+        .expect("a Docker daemon");
     let docker = docker.negotiate_version().await.expect("a Docker daemon that answers");
     let options = CreateImageOptionsBuilder::new().from_image(&what.repository).tag(&what.digest).build();
     let credentials = what.credentials.clone().map(|(user, password)| DockerCredentials {
