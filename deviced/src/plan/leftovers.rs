@@ -18,19 +18,30 @@ pub(super) fn stop(scene: Scene<'_>, wanted: &Wanted, current: Option<&Container
     up.map(|container| Step::Stop(container.id.clone())).collect()
 }
 
-/// Those that nobody will need: they never ran, or failed, or what came after them runs and is known to have proven itself.
+/// Those that nobody will need: they failed, or what came after them runs and is known to have proven itself. One that never ran is no way back
+/// either, but "created" says that of Docker only: Podman puts what ran back to it at a reboot. So it stays beside what is judged.
 pub(super) fn remove(scene: Scene<'_>, wanted: &Wanted, current: Option<&Container>) -> Vec<Step> {
-    let is_safe =
-        current.is_some_and(|current| current.state == State::Running && scene.in_force(current).is_some());
+    let in_force = current.filter(|current| current.state == State::Running);
+    let in_force = in_force.and_then(|current| scene.in_force(current));
+    let is_safe = in_force.is_some_and(|version| version.failure.is_none());
+    let is_judged = current.is_some_and(|current| is_judged(scene, current));
     let has_failed =
         |container: &Container| container.has_failed(scene.versions(&wanted.id), &scene.known.verdicts);
     let removable = |container: &&Container| match container.state {
         State::Removing => false,
-        State::Created | State::Dead => true,
+        State::Dead => true,
+        State::Created => !is_judged || has_failed(container),
         _ => is_safe || has_failed(container),
     };
     let gone = all(scene, wanted, current).into_iter().filter(removable);
     gone.map(|container| Step::Remove(container.id.clone())).collect()
+}
+
+fn is_judged(scene: Scene<'_>, container: &Container) -> bool {
+    let made = container.made();
+    made.is_some_and(|made| {
+        made.digest.is_some_and(|digest| scene.is_judged(&made.container, &digest, &made.spec))
+    })
 }
 
 /// A running container that the history does not know is taken for the version that it says it is. If it may have been in the middle of

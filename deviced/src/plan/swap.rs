@@ -284,7 +284,11 @@ fn retire(ongoing: &Ongoing<'_>, has_hooks: bool) -> Decision {
         }
         return ongoing.wait(&failure.text, Some(failure.left));
     }
-    if ongoing.new.is_none() && !is_committed(ongoing) {
+    if ongoing.new.is_none() {
+        if is_committed(ongoing) {
+            // The old one may be all that there is: it is what is current now.
+            return ongoing.act("done, but its container is gone", vec![ongoing.finish()]);
+        }
         return revert::begin(ongoing, health::gone(), "the new container is gone");
     }
     ongoing.act("it has proven itself", retire_steps(ongoing, has_hooks))

@@ -194,7 +194,7 @@ fn what_registries_said_is_known_at_the_next_start() {
             let both = [("both", &digest(3)), ("both", &digest(4)), ("both", &digest(3))];
             let spans = history.add_known_all(both, Duration::from_secs(1)).unwrap();
             assert_eq!(spans, [1, 1, 2].map(Duration::from_secs));
-            assert_eq!(history.add_known_all([], Duration::ZERO).unwrap(), []);
+            assert!(history.add_known_all([], Duration::ZERO).unwrap().is_empty());
             history.add_known("elsewhere", &digest(1), Duration::MAX).unwrap();
             history.add_known("elsewhere", &digest(1), Duration::MAX).unwrap();
         },

@@ -232,9 +232,14 @@ impl<'a> Walk<'a> {
             Some(wanted) if wanted.stopped => None,
             Some(_) if self.named(id).is_some_and(|container| self.never_worked(container)) => None,
             Some(_) => {
-                let has_other = self.of_subject().any(|container| {
-                    container.id != *id && (container.state == State::Running || self.is_in_force(container))
-                });
+                // Of two that are paused, neither serves.
+                let is_paused = self.named(id).is_some_and(|container| container.state == State::Paused);
+                let is_other = |container: &Container| {
+                    container.state == State::Running
+                        || container.state == State::Paused && is_paused
+                        || self.is_in_force(container)
+                };
+                let has_other = self.of_subject().any(|container| container.id != *id && is_other(container));
                 (!has_other).then(|| "it is the only one that runs (I1)".to_owned())
             }
         }

@@ -314,7 +314,8 @@ impl World {
         let container = model.container(id);
         // What was put there by a history that is lost may never have worked; a job that fails has no probation.
         let is_known = model.versions.contains_key(id) && id != "job";
-        if !is_known && container.is_some_and(|container| container.exit_code == 1) {
+        let mut ours = model.engine.containers.iter().filter(|container| container.is_of(id));
+        if !is_known && ours.any(|container| container.exit_code == 1) {
             return;
         }
         let container =

@@ -6,9 +6,10 @@ use serde_json::json;
 
 use super::{one, says, settled, until, updated, web};
 use crate::engine::State;
+use crate::health::Proof;
 use crate::plan::Step;
-use crate::plan::tests::engine::Behaviour::{Bad, Good};
-use crate::plan::tests::model::{Model, digest, entry};
+use crate::plan::tests::engine::Behaviour::{Bad, Good, Late};
+use crate::plan::tests::model::{Model, digest, entry, of};
 
 #[test]
 fn what_somebody_changed_by_hand_is_changed_back() {
@@ -266,4 +267,46 @@ fn a_bad_version_is_found_out_although_the_history_is_lost() {
     model.lose_history();
     model.settle();
     assert_eq!(model.container("web").unwrap().digest(), Some(digest(10)), "{}", model.shown());
+}
+
+#[test]
+fn what_ran_before_stays_beside_a_version_that_is_judged() {
+    let mut model = one();
+    updated(&mut model, Late);
+    until(&mut model, "prove");
+    model.engine.faults.insert("remove", 1);
+    while model.swaps.contains_key("web") {
+        model.pass(None);
+    }
+    model.lose_history();
+    // As Podman shows it after a reboot.
+    let old = model.engine.containers.iter_mut().find(|container| container.digest() == Some(digest(10)));
+    old.expect("it could not be removed").state = State::Created;
+    model.document = of(&[entry("web", &["1.1.0"], json!({}))]);
+    model.settle();
+    assert!(model.is_judged("web", &digest(11)), "{}", model.shown());
+    assert_eq!(model.engine.containers.len(), 2, "{}", model.shown());
+}
+
+#[test]
+fn a_container_that_is_removed_right_after_its_commit_does_not_take_the_old_one_along() {
+    let mut model = one();
+    updated(&mut model, Good);
+    until(&mut model, "prove");
+    // Commit, removal of the old one, end of the replacement: killed after the commit.
+    while model.proofs.get("web") != Some(&Proof::Proven) {
+        model.pass(None);
+    }
+    model.pass(Some(2));
+    assert_eq!(model.versions["web"].len(), 2);
+    model.engine.containers.retain(|container| container.digest() == Some(digest(10)));
+    says(
+        &model,
+        "
+        web: acting: 1.0.0 -> 1.1.0, another version: done, but its container is gone
+          end the replacement
+        ",
+    );
+    model.settle();
+    assert_eq!(model.container("web").unwrap().digest(), Some(digest(11)));
 }
