@@ -198,8 +198,8 @@ fn switch(ongoing: &Ongoing<'_>) -> Decision {
     ongoing.act("the new version takes the old one's place", switch_steps(ongoing))
 }
 
-/// What is still to be done: old renamed aside, new gets the name, old stopped, new started; then it is watched. The old one goes on serving while
-/// names change, but for one that the engine is about to start again: Docker renames none whose network is gone for the moment.
+/// What is still to be done: old stopped and renamed aside, new gets the name and is started; then it is watched. Docker refuses to rename some
+/// that run (their network's sandbox can't be found, once they were started again), and none that has stopped: so that comes first.
 fn switch_steps(ongoing: &Ongoing<'_>) -> Vec<Step> {
     let (scene, swap) = (ongoing.scene, ongoing.swap);
     let mut steps = Vec::new();
@@ -207,10 +207,7 @@ fn switch_steps(ongoing: &Ongoing<'_>) -> Vec<Step> {
     let movable = ongoing.old.filter(|old| !is_wreck(old.state));
     let room: Vec<_> = movable.iter().map(|old| &old.id).chain([&new.id]).collect();
     let name = names::current(scene, &swap.container, &swap.operation, &room);
-    let stop = ongoing.old.filter(|old| is_up(old.state)).map(|old| Step::Stop(old.id.clone()));
-    let is_between_starts = ongoing.old.is_some_and(|old| old.state == State::Restarting);
-    let (before, after) = if is_between_starts { (stop, None) } else { (None, stop) };
-    steps.extend(before);
+    steps.extend(ongoing.old.filter(|old| is_up(old.state)).map(|old| Step::Stop(old.id.clone())));
     if let Some(old) = movable
         && old.name == name
     {
@@ -220,7 +217,6 @@ fn switch_steps(ongoing: &Ongoing<'_>) -> Vec<Step> {
     if new.name != name {
         steps.push(Step::Rename { id: new.id.clone(), name });
     }
-    steps.extend(after);
     if new.state != State::Running {
         steps.push(Step::Start(new.id.clone()));
     }

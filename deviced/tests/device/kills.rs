@@ -31,7 +31,11 @@ fn kill_at_each_call(act: &Act, comes: &Comes) {
         let new = scene.push("acme/web", "stable", &format!("echo version {nth}; {}", comes.script));
         let is_over = |scene: &Scene| {
             let container = scene.container("web");
-            let is_judged = container["passedOver"].to_string().contains(&new);
+            let mut passed_over = container["passedOver"].as_array().into_iter().flatten();
+            let is_judged = passed_over.any(|version| {
+                let why = version["why"].as_str().unwrap_or_default();
+                version["digest"] == new.as_str() && why.contains("it failed with these options")
+            });
             let runs = container["current"]["digest"] == new.as_str();
             container["status"] == "settled" && if comes.is_good { runs } else { is_judged }
         };

@@ -64,8 +64,11 @@ async fn a_life_from_creation_to_removal() {
     let engine = &ground.engine;
     let spec = ground.spec(json!({
         "command": ["sh", "-c", "trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done"],
-        "environment": {"A": "1"}, "labels": {"own": "label"}, "ports": ["127.0.0.1::80"],
+        "environment": {"A": "1"}, "labels": {"own": "label"}, "ports": ["127.0.0.1::80"], "networks": ["front"],
     }));
+    // Not the engine's own network, which it may have been started without.
+    let front = network_body("front", &serde_json::from_value(json!({})).unwrap());
+    engine.create_network(&ground.name("front"), &front).await.unwrap();
     let created = ground.create("web", &spec).await;
     let id = &created.id;
     let in_list = async || {
@@ -90,7 +93,7 @@ async fn a_life_from_creation_to_removal() {
     engine.start(id).await.unwrap();
     let listed = in_list().await.unwrap();
     assert_eq!((listed.state, listed.ports.len(), listed.ports[0].target), (State::Running, 1, 80));
-    assert!(listed.networks["bridge"].0.is_some(), "{listed:?}");
+    assert!(listed.networks[&ground.name("front")].0.is_some(), "{listed:?}");
     assert_eq!(ground.seen(id)["Config"]["Env"][0], "A=1");
     let unremovable = engine.remove(id).await.unwrap_err();
     assert!(matches!(unremovable, Error::Conflict { .. }), "{unremovable:?}");

@@ -85,9 +85,9 @@ fn an_update_stage_by_stage() {
         "
         web: acting: 1.0.0 -> 1.1.0, another version: the new version takes the old one's place
           write down: web 1.1.0, another version: switch
+          stop <web>
           rename <web> to web.old-op8-0
           rename <web.new-op8-0> to web
-          stop <web>
           start <web.new-op8-0>
           write down: web 1.1.0, another version: prove
         ",
