@@ -140,11 +140,11 @@ fn perform(
     number: usize,
     defect: Defect,
 ) -> Result<Option<String>> {
-    // A clean-up that is under way would take what no slot names yet.
-    Scene::only_child(contained)?;
     wait_for("the version that is current", || {
         Ok((scene.noted("starts").lines().count() == number + 1).then_some(()))
     })?;
+    // The clean-up that has started with it would take what no slot names yet.
+    Scene::only_child(contained)?;
     let digest = scene.ground.plant(&format!("defect-{number}"), "#!/bin/sh\nexit 0\n");
     defect.apply(&scene.ground.tree(&digest).join("entrypoint")).context("make a bad program")?;
     // The image is like that: its files are whole.
