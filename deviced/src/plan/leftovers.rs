@@ -21,10 +21,10 @@ pub(super) fn stop(scene: Scene<'_>, wanted: &Wanted, current: Option<&Container
 /// Those that nobody will need: they failed, or what came after them runs and is known to have proven itself. One that never ran is no way back
 /// either, but "created" says that of Docker only: Podman puts what ran back to it at a reboot. So it stays beside what is judged.
 pub(super) fn remove(scene: Scene<'_>, wanted: &Wanted, current: Option<&Container>) -> Vec<Step> {
-    let in_force = current.filter(|current| current.state == State::Running);
-    let in_force = in_force.and_then(|current| scene.in_force(current));
-    let is_safe = in_force.is_some_and(|version| version.failure.is_none());
-    let is_judged = current.is_some_and(|current| is_judged(scene, current));
+    let is_judged = current.is_some_and(|current| scene.is_of_judged(current));
+    let is_in_force =
+        current.is_some_and(|current| current.state == State::Running && scene.in_force(current).is_some());
+    let is_safe = is_in_force && !is_judged;
     let has_failed =
         |container: &Container| container.has_failed(scene.versions(&wanted.id), &scene.known.verdicts);
     let removable = |container: &&Container| match container.state {
@@ -35,13 +35,6 @@ pub(super) fn remove(scene: Scene<'_>, wanted: &Wanted, current: Option<&Contain
     };
     let gone = all(scene, wanted, current).into_iter().filter(removable);
     gone.map(|container| Step::Remove(container.id.clone())).collect()
-}
-
-fn is_judged(scene: Scene<'_>, container: &Container) -> bool {
-    let made = container.made();
-    made.is_some_and(|made| {
-        made.digest.is_some_and(|digest| scene.is_judged(&made.container, &digest, &made.spec))
-    })
 }
 
 /// A running container that the history does not know is taken for the version that it says it is. If it may have been in the middle of

@@ -55,7 +55,7 @@ pub(super) fn differs(
     current: &Container,
     target: &Target,
 ) -> Option<Cause> {
-    let made = current.made()?;
+    current.made()?;
     let is_version = drift::of_version(current, target).is_some();
     let options = drift::of_spec(scene, current, target);
     if !is_version && options.is_empty() {
@@ -64,7 +64,7 @@ pub(super) fn differs(
     if wanted.pinned {
         return Some(Cause::Rollback);
     }
-    if made.digest.is_some_and(|digest| scene.is_judged(&wanted.id, &digest, &made.spec)) {
+    if scene.is_of_judged(current) {
         return Some(Cause::Probation);
     }
     Some(if is_version { Cause::Version } else { Cause::Drift(options) })

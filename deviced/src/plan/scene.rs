@@ -86,6 +86,12 @@ impl<'a> Scene<'a> {
         })
     }
 
+    /// Whether a container is of a version that failed by its own doing.
+    pub(super) fn is_of_judged(self, container: &Container) -> bool {
+        let Some(made) = container.made() else { return false };
+        made.digest.is_some_and(|digest| self.is_judged(&made.container, &digest, &made.spec))
+    }
+
     /// Whether a version has proven itself before, with this spec.
     pub(super) fn has_worked(self, id: &str, target: &Target) -> bool {
         let spec = target.spec.hash();

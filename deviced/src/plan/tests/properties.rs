@@ -299,7 +299,7 @@ impl World {
     /// If a version that works can be had, it runs.
     fn check_running(&self, id: &str) {
         let model = &self.model;
-        let (desired, ..) = model.view();
+        let (desired, observed, known) = model.view();
         let Ok(target) = &desired.containers[id].target else { return };
         // One that waits for its owner, which has no version that works.
         if id == "app"
@@ -315,8 +315,10 @@ impl World {
         let container = model.container(id);
         // What was put there by a history that is lost may never have worked; a job that fails has no probation.
         let is_known = model.versions.contains_key(id) && id != "job";
-        let mut ours = model.engine.containers.iter().filter(|container| container.is_of(id));
-        if !is_known && ours.any(|container| container.exit_code == 1) {
+        let versions = known.versions.get(id).map_or(&[][..], Vec::as_slice);
+        let current = observed.current(id, None, versions, &known.verdicts);
+        let current = current.and_then(|current| model.engine.get(&current.id).ok());
+        if !is_known && current.is_some_and(|current| current.exit_code == 1) {
             return;
         }
         let container =

@@ -301,3 +301,29 @@ fn networks_volumes_and_images() {
     let plan = Plan { images: vec![Step::RemoveImage(name(11, "web"))], ..Plan::default() };
     assert_eq!(verdict(&model, &plan), "web has to run it");
 }
+
+/// One that is paused is not stopped for the sake of one that does not serve, unless that one is paused too.
+#[test]
+fn of_two_that_are_paused_one_may_be_stopped() {
+    for (other, expected) in [
+        (State::Running, "fine"),
+        (State::Paused, "fine"),
+        (State::Exited, "it is the only one that runs (I1)"),
+        (State::Created, "it is the only one that runs (I1)"),
+    ] {
+        let mut model = device();
+        let web = id(&model, "web");
+        let mut second = model.engine.get(&web).unwrap().clone();
+        second.id = ContainerId("second".to_owned());
+        second.name = "second".to_owned();
+        second.state = other;
+        model.engine.containers.push(second);
+        for container in &mut model.engine.containers {
+            if container.id == web {
+                container.state = State::Paused;
+            }
+        }
+        model.versions.clear();
+        assert_eq!(said(&model, "web", vec![Step::Stop(web)]), expected, "{other:?}");
+    }
+}
