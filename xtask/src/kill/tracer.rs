@@ -144,7 +144,8 @@ impl Tracer {
     pub(super) fn sleeps(&self) -> bool {
         self.threads.keys().all(|thread| {
             let stat = std::fs::read_to_string(format!("/proc/{thread}/stat")).unwrap_or_default();
-            stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('S'))
+            // One that is gone does nothing either.
+            stat.is_empty() || is_asleep(&stat)
         })
     }
 
@@ -397,4 +398,33 @@ fn below(pid: Pid, directory: u64, path: &Path) -> PathBuf {
 /// What is behind a descriptor of a process.
 fn behind(pid: Pid, descriptor: u64) -> Option<PathBuf> {
     std::fs::read_link(format!("/proc/{pid}/fd/{}", descriptor & 0xffff_ffff)).ok()
+}
+
+/// Whether `/proc/THREAD/stat` (proc_pid_stat(5), fields 3 and 9) tells of one that waits for something, and not of one that is ending: process 1 of a
+/// namespace that is killed waits for the others to go first, asleep.
+fn is_asleep(stat: &str) -> bool {
+    /// `include/linux/sched.h`.
+    const PF_EXITING: u64 = 0x4;
+    let Some((_, fields)) = stat.rsplit_once(") ") else { return false };
+    let mut fields = fields.split(' ');
+    let (state, flags) = (fields.next(), fields.nth(5).and_then(|flags| flags.parse::<u64>().ok()));
+    state == Some("S") && flags.is_some_and(|flags| flags & PF_EXITING == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_ending_does_not_rest() {
+        for (stat, is_so) in [
+            ("42 (a) b) S 1 42 42 0 -1 4194560 1 2 3", true),
+            ("42 (a) R 1 42 42 0 -1 4194560 1 2 3", false),
+            ("42 (a) Z 1 42 42 0 -1 4194564 1 2 3", false),
+            ("42 (loader) S 1 42 42 0 -1 4194564 1 2 3", false),
+            ("", false),
+        ] {
+            assert_eq!(is_asleep(stat), is_so, "{stat}");
+        }
+    }
 }
