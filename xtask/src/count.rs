@@ -21,8 +21,8 @@ impl AddAssign for Count {
 /// The summary line of libtest ("test result: ...") or of nextest ("Summary [...] ..."), if this is one.
 pub(crate) fn summary(line: &str) -> Option<Count> {
     let line = without_colours(line);
-    let line = line.trim_start();
-    if !line.starts_with("test result: ") && !line.starts_with("Summary [") {
+    // nextest indents the output of a test that failed, in which libtest's own line was counted by nextest.
+    if !line.starts_with("test result: ") && !line.trim_start().starts_with("Summary [") {
         return None;
     }
     let words = line.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
@@ -75,6 +75,7 @@ mod tests {
                 "\u{1b}[32;1m     Summary\u{1b}[0m [ 1s] 1 test run: \u{1b}[1m1\u{1b}[0m passed",
                 count(1, 0, 0),
             ),
+            ("    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 9 filtered out", None),
             ("the test printed: 3 passed", None),
             ("", None),
         ] {
