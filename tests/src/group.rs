@@ -20,9 +20,7 @@ const STEP: Duration = Duration::from_millis(4);
 #[derive(Debug)]
 pub struct Group {
     directory: PathBuf,
-    limit: &'static str,
     peak: &'static str,
-    used: &'static str,
     /// Where the controller is mounted, if nobody else had mounted it.
     mounted: Option<Scratch>,
 }
@@ -39,22 +37,17 @@ impl Group {
             None => mount_controller().map(|scratch| (scratch.path().to_owned(), Some(scratch)))?,
         };
         let is_second = root.join("cgroup.controllers").exists();
-        let (limit, swap, peak, used) = if is_second {
+        let (limit, swap, peak) = if is_second {
             // It may be handed on already, or somebody else's to hand on; then the limit can't be set.
             let _ = fs::write(root.join("cgroup.subtree_control"), "+memory");
-            ("memory.max", "memory.swap.max", "memory.peak", "memory.current")
+            ("memory.max", "memory.swap.max", "memory.peak")
         } else {
-            (
-                "memory.limit_in_bytes",
-                "memory.memsw.limit_in_bytes",
-                "memory.max_usage_in_bytes",
-                "memory.usage_in_bytes",
-            )
+            ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "memory.max_usage_in_bytes")
         };
         let directory = root.join(format!("dockerloader-test-{}", std::process::id()));
         let failed = |error: io::Error| format!("{}: {error}", directory.display());
         fs::create_dir(&directory).map_err(failed)?;
-        let group = Self { directory: directory.clone(), limit, peak, used, mounted };
+        let group = Self { directory: directory.clone(), peak, mounted };
         fs::write(directory.join(limit), bytes.to_string()).map_err(failed)?;
         // Not every kernel counts swap.
         let _ = fs::write(directory.join(swap), if is_second { "0".to_owned() } else { bytes.to_string() });
@@ -67,23 +60,6 @@ impl Group {
         let members = self.directory.join("cgroup.procs");
         command.args(["-c", "echo $$ > \"$0\" && exec \"$@\"", text(&members)]).arg(program);
         command
-    }
-
-    /// Allows another amount from now on, in bytes.
-    ///
-    /// # Panics
-    /// When the kernel refuses it.
-    pub fn allow(&self, bytes: u64) {
-        fs::write(self.directory.join(self.limit), bytes.to_string()).expect("a limit");
-    }
-
-    /// Bytes that are used now, page cache included.
-    ///
-    /// # Panics
-    /// When the kernel doesn't tell.
-    pub fn used(&self) -> u64 {
-        let text = fs::read_to_string(self.directory.join(self.used)).expect("the use of memory");
-        text.trim().parse().expect("a number")
     }
 
     /// The most bytes that were used at a time, page cache included; `None` where the kernel doesn't tell.

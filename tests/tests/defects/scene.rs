@@ -22,8 +22,13 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) fn new() -> Self {
+        Self::with(Layer::new())
+    }
+
+    /// With a layer that has more besides what each has.
+    pub(crate) fn with(layer: Layer) -> Self {
         let registry = Registry::start();
-        let layer = Layer::new().file("entrypoint", 0o755, b"#!/bin/sh\nexec sleep 600\n").file(
+        let layer = layer.file("entrypoint", 0o755, b"#!/bin/sh\nexec sleep 600\n").file(
             "data",
             0o644,
             &noise(7, 3 << 20),
