@@ -1,12 +1,10 @@
 //! The Docker daemon: the one that runs, or one of our own for as long as it is needed.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use fixtures::mounts;
+use fixtures::dockerd::Dockerd;
 
 use crate::call::Call;
 use crate::failure::{Context as _, Failure, Result};
@@ -16,17 +14,7 @@ use crate::workspace::{find_program, target};
 /// A daemon that answers.
 #[derive(Debug)]
 pub(crate) struct Docker {
-    started: Option<Started>,
-}
-
-/// A daemon that this run started, and stops.
-#[derive(Debug)]
-struct Started {
-    process: Child,
-    /// Socket, process id, log and what containerd keeps while it runs; short, as a socket's path may have 107 bytes.
-    runtime: PathBuf,
-    /// Images and containers.
-    data: PathBuf,
+    started: Option<Dockerd>,
 }
 
 impl Docker {
@@ -45,7 +33,12 @@ impl Docker {
 
     /// A new daemon, without any image, that keeps its data in a directory that it makes below `parent`.
     pub(crate) fn start(parent: &Path) -> Result<Self> {
-        let docker = Self { started: Some(Started::spawn(parent)?) };
+        if find_program("dockerd").is_none() {
+            return Err(Failure::new(
+                "no Docker daemon runs and there is no dockerd: apt-get install docker.io, or `cargo xtask test`",
+            ));
+        }
+        let docker = Self { started: Some(Dockerd::start(parent).context("start dockerd")?) };
         docker.wait_until_it_answers()?;
         Ok(docker)
     }
@@ -53,14 +46,7 @@ impl Docker {
     /// Kills a daemon of our own with SIGKILL, and starts it again with its data.
     pub(crate) fn kill_and_restart(&mut self) -> Result {
         let Some(started) = &mut self.started else { return Ok(()) };
-        started.process.kill().context("kill dockerd")?;
-        started.process.wait().context("wait for dockerd")?;
-        // As after a power failure: what says that containerd runs is gone with it.
-        for name in ["containerd.pid", "containerd.sock"] {
-            let path = started.runtime.join("exec/containerd").join(name);
-            std::fs::remove_file(&path).context(format_args!("remove {}", path.display()))?;
-        }
-        started.process = Started::launch(&started.runtime, &started.data)?;
+        started.kill_and_restart().context("kill dockerd and start it again")?;
         self.wait_until_it_answers()
     }
 
@@ -88,8 +74,7 @@ impl Docker {
 
     /// The process of the daemon, if it is one of our own.
     pub(crate) fn process(&self) -> Option<u32> {
-        let text = std::fs::read_to_string(self.started.as_ref()?.runtime.join("pid")).ok()?;
-        text.trim().parse().ok()
+        self.started.as_ref()?.id()
     }
 
     /// `docker` with these arguments.
@@ -139,102 +124,16 @@ impl Docker {
         }
     }
 
+    /// The socket, if the daemon is one of our own.
+    pub(crate) fn socket(&self) -> Option<PathBuf> {
+        self.started.as_ref().map(Dockerd::socket)
+    }
+
     fn host(&self) -> String {
-        self.started
-            .as_ref()
-            .map(|started| format!("unix://{}", started.socket().display()))
-            .unwrap_or_default()
+        self.socket().map(|socket| format!("unix://{}", socket.display())).unwrap_or_default()
     }
 
     fn log(&self) -> String {
-        let log = self.started.as_ref().map(|started| started.runtime.join("log"));
-        let text = log.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
-        let lines = text.lines().collect::<Vec<_>>();
-        lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n")
-    }
-}
-
-impl Started {
-    /// Containers of the tests use the machine's own network, so this daemon makes no bridge and no firewall rule: nothing
-    /// of it stays on the machine.
-    fn spawn(parent: &Path) -> Result<Self> {
-        let make = |prefix: &str, parent: &Path| {
-            let made = tempfile::Builder::new().prefix(prefix).tempdir_in(parent);
-            made.map(tempfile::TempDir::keep)
-                .context(format_args!("make a directory in {}", parent.display()))
-        };
-        let runtime = make("dockerd-", &std::env::temp_dir())?;
-        let data = make("dockerd-data-", parent)?;
-        let process = Self::launch(&runtime, &data)?;
-        Ok(Self { process, runtime, data })
-    }
-
-    fn launch(runtime: &Path, data: &Path) -> Result<Child> {
-        let dockerd = find_program("dockerd").ok_or_else(|| {
-            Failure::new("no Docker daemon runs and there is no dockerd: apt-get install docker.io, or `cargo xtask test`")
-        })?;
-        let log = File::create(runtime.join("log")).context("make the log of dockerd")?;
-        let errors = log.try_clone().context("make the log of dockerd")?;
-        // When this process is killed, the kernel stops the daemon.
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "TERM"]);
-        if !nix::unistd::geteuid().is_root() {
-            command.args(["sudo", "--"]);
-        }
-        command.arg(dockerd).arg("--host").arg(format!("unix://{}", runtime.join("socket").display()));
-        command.arg("--data-root").arg(data).arg("--exec-root").arg(runtime.join("exec"));
-        command
-            .arg("--pidfile")
-            .arg(runtime.join("pid"))
-            .args(["--group", &nix::unistd::getegid().to_string()]);
-        command.args(["--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"]);
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn().context("start dockerd")
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.runtime.join("socket")
-    }
-
-    /// Asks it to stop; it may take its time to stop containers.
-    fn stop(&mut self) -> Result {
-        let Ok(pid) = std::fs::read_to_string(self.runtime.join("pid")) else {
-            // It never came up, or has ended.
-            let _ = self.process.kill();
-            self.process.wait().context("wait for dockerd")?;
-            return Ok(());
-        };
-        let deadline = Instant::now() + Duration::from_secs(20);
-        let mut signal = "-TERM";
-        loop {
-            Call::as_root("kill").args([signal, pid.trim()]).even_when_interrupted().read()?;
-            while signal == "-KILL" || Instant::now() < deadline {
-                if self.process.try_wait().context("wait for dockerd")?.is_some() {
-                    return Ok(());
-                }
-                std::thread::sleep(Duration::from_millis(50));
-            }
-            signal = "-KILL";
-        }
-    }
-}
-
-impl Drop for Started {
-    fn drop(&mut self) {
-        if let Err(failure) = self.stop() {
-            eprintln!("dockerd may still run: {failure}");
-            return;
-        }
-        // What the kernel still has mounted there: dockerd keeps a network namespace that way.
-        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-        for mounted in mounts::below(&mounts, &[&self.runtime, &self.data]) {
-            if let Err(failure) = Call::as_root("umount").args([mounted]).even_when_interrupted().read() {
-                eprintln!("{failure}");
-            }
-        }
-        let removed = Call::as_root("rm").args(["--recursive", "--force", "--one-file-system"]);
-        if let Err(failure) = removed.args([&self.runtime, &self.data]).even_when_interrupted().read() {
-            eprintln!("{failure}");
-        }
+        self.started.as_ref().map(Dockerd::log).unwrap_or_default()
     }
 }
