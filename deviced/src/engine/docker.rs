@@ -524,8 +524,8 @@ impl Engine for Docker {
         streams::logs(Arc::clone(&self.link), self.deadlines.list, id, what).boxed()
     }
 
-    fn events(&self) -> BoxStream<'static, Result<Event, Error>> {
-        streams::events(Arc::clone(&self.link), self.deadlines.list).boxed()
+    async fn events(&self) -> Result<BoxStream<'static, Result<Event, Error>>, Error> {
+        Ok(streams::events(Arc::clone(&self.link), self.deadlines.list).await?.boxed())
     }
 }
 

@@ -145,8 +145,8 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Output of a container, oldest first. It ends with what there is unless `follow`.
     fn logs(&self, id: &ContainerId, what: &LogRequest) -> BoxStream<'static, Result<LogLine, Error>>;
-    /// What happens in the engine from now on. It ends with an error when the connection does.
-    fn events(&self) -> BoxStream<'static, Result<Event, Error>>;
+    /// What happens in the engine from the moment of its answer on. It ends with an error when the connection does.
+    fn events(&self) -> impl Future<Output = Result<BoxStream<'static, Result<Event, Error>>, Error>> + Send;
 }
 
 /// What an engine is.

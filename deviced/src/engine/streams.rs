@@ -40,24 +40,23 @@ pub(super) fn logs(
     stream::once(lines).try_flatten()
 }
 
-/// What happens from now on. The end of it is an error: what comes after it has to be found out otherwise.
-pub(super) fn events(
+/// What happens once the engine has answered. The end of it is an error: what comes after it has to be found out
+/// otherwise.
+pub(super) async fn events(
     link: Arc<Link>,
     deadline: Duration,
-) -> impl Stream<Item = Result<Event, Error>> + Send + 'static {
-    let source = Source::open(Arc::clone(&link), "events".to_owned(), "/events".to_owned(), deadline, None);
-    let events = source.map_ok(|source| {
-        let events = source.read(Lines::default(), |lines, piece| {
-            let values = match piece {
-                Some(piece) => lines.push(piece)?,
-                None => lines.end()?.into_iter().collect(),
-            };
-            Ok(values.iter().filter_map(events::event).collect())
-        });
-        let end = async move { Err(link.away(&std::io::Error::other("its stream of events has ended"))) };
-        events.chain(stream::once(end))
+) -> Result<impl Stream<Item = Result<Event, Error>> + Send + 'static, Error> {
+    let (call, path) = ("events".to_owned(), "/events".to_owned());
+    let source = Source::open(Arc::clone(&link), call, path, deadline, None).await?;
+    let events = source.read(Lines::default(), |lines, piece| {
+        let values = match piece {
+            Some(piece) => lines.push(piece)?,
+            None => lines.end()?.into_iter().collect(),
+        };
+        Ok(values.iter().filter_map(events::event).collect())
     });
-    stream::once(events).try_flatten()
+    let end = async move { Err(link.away(&std::io::Error::other("its stream of events has ended"))) };
+    Ok(events.chain(stream::once(end)))
 }
 
 /// Reads what is whole out of a piece, or what is left at the end.

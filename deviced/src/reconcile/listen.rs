@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, stream};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
@@ -22,8 +22,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub(super) async fn events<E: Engine>(engine: Arc<E>, wakes: mpsc::Sender<Wake>) {
     let mut pause = FIRST_PAUSE;
     loop {
-        let mut events = engine.events();
-        if wakes.send(Wake::Listening).await.is_err() {
+        // What happened before the engine listens for us is seen by the look for which `Listening` asks.
+        let (mut events, first) = match engine.events().await {
+            Ok(events) => (events, Wake::Listening),
+            Err(error) => (stream::empty().boxed(), Wake::Event(Err(error))),
+        };
+        if wakes.send(first).await.is_err() {
             return;
         }
         while let Some(event) = events.next().await {
@@ -91,5 +95,43 @@ pub(super) async fn file(path: PathBuf, wakes: mpsc::Sender<Wake>) {
         if is_ours && wakes.send(Wake::File).await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fixtures::engine_proxy::{Act, EngineProxy};
+
+    use super::*;
+    use crate::engine::{Deadlines, Docker, Error};
+
+    const SOON: Duration = Duration::from_millis(200);
+    const DIED: &str = "{\"Type\":\"container\",\"Action\":\"die\",\"Actor\":{\"ID\":\"1\"}}\n";
+
+    /// The first things that the loop is told when the engine does so with the request for events.
+    async fn told(act: Act, count: usize) -> Vec<Wake> {
+        let engine = EngineProxy::alone();
+        engine.speak("1.12", "1.41", "Docker/20.10.24 (linux)");
+        engine.on("GET", "/events", act);
+        let deadlines = Deadlines { list: SOON, change: SOON, stop: SOON, pull: SOON };
+        let docker = Docker::new(engine.socket().to_owned(), deadlines);
+        let (sender, mut wakes) = mpsc::channel(count);
+        let listening = tokio::spawn(events(Arc::new(docker), sender));
+        let mut told = Vec::new();
+        while told.len() < count {
+            told.extend(wakes.recv().await);
+        }
+        listening.abort();
+        told
+    }
+
+    #[tokio::test]
+    async fn nobody_is_told_that_we_listen_before_the_engine_has_answered() {
+        let begun = told(Act::Begin(DIED.to_owned()), 2).await;
+        assert!(matches!(begun.as_slice(), [Wake::Listening, Wake::Event(Ok(_))]), "{begun:?}");
+        let refused = told(Act::status(500, "no"), 1).await;
+        assert!(matches!(refused.as_slice(), [Wake::Event(Err(Error::Failed { .. }))]), "{refused:?}");
+        let hung = told(Act::Hang, 1).await;
+        assert!(matches!(hung.as_slice(), [Wake::Event(Err(Error::Silent { .. }))]), "{hung:?}");
     }
 }

@@ -325,12 +325,11 @@ async fn output_is_read_as_it_was_written() {
 #[tokio::test]
 async fn events_tell_what_happens() {
     let ground = Ground::docker("events");
-    let mut events = ground.engine.events();
+    let mut events = ground.engine.events().await.unwrap();
     let spec = ground.spec(json!({
         "command": "sleep 1000", "init": true, "restart": "no",
         "healthcheck": {"test": "true", "interval": "100ms", "timeout": "5s", "retries": 1},
     }));
-    // A stream that is not polled yet hears nothing, so the first event is waited for beside its cause.
     let act = async {
         let id = ground.create("web", &spec).await.id;
         ground.engine.start(&id).await.unwrap();

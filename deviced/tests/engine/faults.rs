@@ -42,7 +42,7 @@ async fn an_engine_that_is_away_is_away() {
     assert!(matches!(error, Error::Away { .. }) && error.is_about_engine(), "{error:?}");
     assert!(error.to_string().contains("no.sock") && error.to_string().contains("No such file"), "{error}");
     assert!(matches!(docker.start(&id()).await.unwrap_err(), Error::Away { .. }));
-    assert!(matches!(docker.events().next().await, Some(Err(Error::Away { .. }))));
+    assert!(matches!(docker.events().await.err(), Some(Error::Away { .. })));
     assert!(matches!(docker.logs(&id(), &LogRequest::default()).next().await, Some(Err(Error::Away { .. }))));
 }
 
@@ -80,7 +80,7 @@ async fn an_engine_that_hangs_is_silent_when_the_deadline_is_over() {
     silent!(docker.disconnect(&id, "x"));
     silent!(docker.create_volume("x", &list));
     silent!(docker.pull(&pull(), &mut |_| {}));
-    assert!(matches!(docker.events().next().await, Some(Err(Error::Silent { .. }))));
+    assert!(matches!(docker.events().await.err(), Some(Error::Silent { .. })));
     assert!(matches!(docker.logs(&id, &LogRequest::default()).next().await, Some(Err(Error::Silent { .. }))));
 
     // It comes back.
@@ -264,7 +264,7 @@ async fn events_end_with_an_error_when_the_engine_goes() {
     let (engine, docker) = alone();
     let lines = "{\"Type\":\"container\",\"Action\":\"die\",\"Actor\":{\"ID\":\"1\"}}\n{\"Type\":\"container\",\"Action\":\"exec_start: a\",\"Actor\":{\"ID\":\"1\"}}\n";
     engine.on("GET", "/events", Act::json(lines));
-    let events: Vec<_> = docker.events().collect().await;
+    let events: Vec<_> = docker.events().await.unwrap().collect().await;
     assert_eq!(events.len(), 2, "{events:?}");
     assert_eq!(events[0].as_ref().unwrap().action, "die");
     assert!(matches!(events[1], Err(Error::Away { .. })), "{events:?}");

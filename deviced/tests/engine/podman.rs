@@ -200,7 +200,7 @@ async fn a_life_in_podman() {
 async fn podman_s_events_have_docker_s_words() {
     let podman = Podman::start("events", None).await;
     let ground = &podman.ground;
-    let mut events = ground.engine.events();
+    let mut events = ground.engine.events().await.unwrap();
     let act = async {
         let id = ground.create("web", &ground.spec(json!({"command": "true", "restart": "no"}))).await.id;
         ground.engine.start(&id).await.unwrap();
