@@ -10,6 +10,7 @@ use crate::desired::Target;
 use crate::document::RemoveUnknown;
 use crate::engine::{Image, ImageId};
 use crate::history::Version;
+use crate::sources::relay;
 use crate::swap::Reason;
 
 /// Takes the names away that deviced pulled them by. What else has a name stays.
@@ -88,33 +89,46 @@ fn worth_keeping<'a>(scene: Scene<'_>, id: &str, versions: &'a [Version]) -> Vec
     kept
 }
 
-/// The names of an image by which deviced pulled it: with the digest of a version that it ran or tried, and the tag that it gave it.
+/// The names of an image by which deviced pulled it: from where it had a version of the container, or through its relay, with the digest of a version that
+/// it ran or tried; and the tag that it gave it. Other names are somebody else's, be it the same image.
 fn names(scene: Scene<'_>, image: &Image) -> Vec<String> {
+    let is_digest = |digest: &Digest| digests(image).any(|found| found == *digest);
     let ran: Vec<&Target> = scene
         .known
         .versions
         .values()
         .flatten()
         .map(|version| &version.target)
-        .filter(|target| {
-            target.image.as_ref() == Some(&image.id) || digests(image).any(|digest| digest == target.digest)
-        })
+        .filter(|target| target.image.as_ref() == Some(&image.id) || is_digest(&target.digest))
         .collect();
-    let tried = |digest: &Digest| {
-        scene
-            .known
-            .verdicts
-            .iter()
-            .any(|verdict| verdict.digest == *digest && verdict.failure.reason == Reason::App)
-    };
+    let mut pulled: BTreeSet<(&str, Digest)> =
+        ran.iter().map(|target| (target.repository.as_str(), target.digest)).collect();
+    let tried = scene
+        .known
+        .verdicts
+        .iter()
+        .filter(|verdict| verdict.failure.reason == Reason::App && is_digest(&verdict.digest));
+    pulled.extend(tried.flat_map(|verdict| {
+        repositories(scene, &verdict.container).map(|repository| (repository, verdict.digest))
+    }));
     let by_digest = image.digests.iter().filter(|name| {
-        let digest = digest_of(name);
-        digest.is_some_and(|digest| tried(&digest) || ran.iter().any(|target| target.digest == digest))
+        let Some((repository, digest)) = name.split_once('@') else { return false };
+        let Ok(digest) = digest.parse::<Digest>() else { return false };
+        pulled.contains(&(repository, digest))
+            || relay::is_name(repository) && pulled.iter().any(|(_, pulled)| *pulled == digest)
     });
     let by_tag = image.tags.iter().filter(|name| {
         ran.iter().any(|target| **name == format!("{}:{}", target.repository, target.version))
     });
     by_digest.chain(by_tag).cloned().collect()
+}
+
+/// Where versions of a container come from or came from.
+fn repositories<'a>(scene: Scene<'a>, id: &str) -> impl Iterator<Item = &'a str> {
+    let wanted = scene.desired.containers.get(id);
+    let chosen = wanted.into_iter().flat_map(|wanted| wanted.target.iter().chain(&wanted.meanwhile));
+    let versions = scene.known.versions.get(id).into_iter().flatten();
+    versions.map(|version| &version.target).chain(chosen).map(|target| target.repository.as_str())
 }
 
 fn digest_of(name: &str) -> Option<Digest> {

@@ -30,7 +30,7 @@ mod feed;
 
 mod route;
 
-mod relay;
+pub(crate) mod relay;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

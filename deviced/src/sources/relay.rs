@@ -98,6 +98,17 @@ impl Relay {
     }
 }
 
+/// Whether an image that has this name, without its digest, was pulled through a relay: `127.0.0.1:PORT/KEY/repository`.
+pub(crate) fn is_name(name: &str) -> bool {
+    let mut parts = name.splitn(3, '/');
+    let port = parts.next().and_then(|host| host.strip_prefix("127.0.0.1:"));
+    let key = parts.next().unwrap_or_default();
+    port.is_some_and(|port| port.parse::<u16>().is_ok())
+        && key.len() == 32
+        && key.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        && parts.next().is_some_and(|repository| !repository.is_empty())
+}
+
 /// 128 random bits in hexadecimal digits: other users of this machine can connect as well.
 fn key() -> io::Result<String> {
     let mut bytes = [0; 16];
@@ -181,4 +192,25 @@ fn content(media_type: &str, digest: &str, length: u64, body: Body) -> Response 
 fn refuse(status: StatusCode, code: &str, message: &str) -> Response {
     let errors = serde_json::json!({"errors": [{"code": code, "message": message}]});
     (status, [(CONTENT_TYPE, "application/json")], errors.to_string()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_images_that_came_through_a_relay() {
+        let key = key().unwrap();
+        for (name, expected) in [
+            (format!("127.0.0.1:4711/{key}/acme/web"), true),
+            (format!("127.0.0.1:4711/{key}"), false),
+            (format!("127.0.0.1:4711/{key}/"), false),
+            (format!("127.0.0.1/{key}/acme/web"), false),
+            (format!("registry.example:4711/{key}/acme/web"), false),
+            ("127.0.0.1:4711/acme/web".to_owned(), false),
+            ("acme/web".to_owned(), false),
+        ] {
+            assert_eq!(is_name(&name), expected, "{name}");
+        }
+    }
 }

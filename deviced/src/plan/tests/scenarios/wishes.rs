@@ -223,6 +223,42 @@ fn unknown_containers() {
 }
 
 #[test]
+fn an_unknown_container_stays_for_who_was_rolled_back_into_its_network() {
+    let mut model = settled(&[web(json!({"network_mode": "service:vpn"})), entry("vpn", &["^1"], json!({}))]);
+    model.document = of(&[web(json!({}))]);
+    model.document["removeUnknown"] = "remove".into();
+    model.settle();
+    assert!(model.container("vpn").is_none(), "nobody needs it any more:\n{}", model.shown());
+
+    let mut model = settled(&[web(json!({"network_mode": "service:vpn"})), entry("vpn", &["^1"], json!({}))]);
+    let first = model.versions["web"][0].id;
+    model.document = of(&[web(json!({})), entry("vpn", &["^1"], json!({}))]);
+    model.publish("acme/web", "1.1.0", 11, Good);
+    model.settle();
+    model.overrides.insert("web".to_owned(), Override { pinned: Some(first), ..Override::default() });
+    model.document = of(&[web(json!({}))]);
+    model.document["removeUnknown"] = "remove".into();
+    model.settle();
+    let vpn = model.container("vpn").expect("web needs it").id.clone();
+    let mode = model.container("web").unwrap().spec.get("/HostConfig/NetworkMode").cloned();
+    assert_eq!(mode, Some(format!("container:{vpn}").into()));
+    // It goes on being what web needs.
+    model.engine.apply(&Step::Stop(vpn.clone())).unwrap();
+    says(
+        &model,
+        "
+        vpn: acting: the document does not name it, and web shares its namespace: it stays for as long
+          start <vpn>
+        ",
+    );
+    model.settle();
+    assert_eq!(model.container("vpn").map(|vpn| vpn.id.clone()), Some(vpn));
+    model.overrides.clear();
+    model.settle();
+    assert!(model.container("vpn").is_none(), "released, nobody needs it:\n{}", model.shown());
+}
+
+#[test]
 fn names_and_ports_of_others() {
     let mut model = Model::new(of(&[web(json!({"ports": ["8080:80"]})), entry("x", &["^1"], json!({}))]));
     model.publish("acme/web", "1.0.0", 10, Good);
@@ -278,8 +314,9 @@ fn images_go_when_nobody_needs_them() {
         remove image acme/web@#13
         ",
     );
-    for (_, names) in model.engine.images.values_mut() {
-        names.insert("mine:1".to_owned());
+    for (digest, names) in model.engine.images.values_mut() {
+        // Tags of somebody's, and the same image from where deviced never had it.
+        names.extend(["mine:1".to_owned(), format!("mirror.example/acme/web@{digest}")]);
     }
     says(
         &model,
@@ -287,6 +324,14 @@ fn images_go_when_nobody_needs_them() {
         remove image acme/web@#13
         ",
     );
+    let relayed = format!("127.0.0.1:4711/{}/acme/web@{}", "0f".repeat(16), digest(13));
+    for (found, names) in model.engine.images.values_mut() {
+        if *found == digest(13) {
+            names.insert(relayed.clone());
+        }
+    }
+    let plan = model.plan();
+    assert!(plan.images.contains(&Step::RemoveImage(relayed)), "{:?}", plan.images);
     let target = model.versions["web"][1].target.clone();
     assert_eq!((target.version.as_str(), Some(target.digest)), ("1.1.0", Some(digest(11))));
 }
