@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use super::Error;
 
-/// What an engine says when its disk is full: the text of ENOSPC.
-const FULL: &str = "no space left on device";
+/// What an engine says when its disk is full: the texts of ENOSPC and EDQUOT (errno(3)).
+const FULL: [&str; 2] = ["no space left on device", "disk quota exceeded"];
 
 /// What an answer with such a status means.
 pub(super) fn of_status(call: &str, status: u16, message: &str) -> Error {
     let (call, message) = (call.to_owned(), message.trim().to_owned());
     match status {
-        _ if message.contains(FULL) => Error::Full { call, message },
+        _ if FULL.iter().any(|words| message.contains(words)) => Error::Full { call, message },
         404 => Error::Missing { call, message },
         409 => Error::Conflict { call, message },
         400..=499 => Error::Refused { call, message },
@@ -90,8 +90,10 @@ mod tests {
             assert!(matches!(of(status), Error::Failed { .. }), "{status}");
         }
         assert_eq!(of(404).to_string(), "start of 4711: so it is");
-        let full = of_stream("pull of a", "write /var/lib/docker/tmp/x: no space left on device");
-        assert!(matches!(full, Error::Full { .. }) && full.is_about_engine());
+        for words in FULL {
+            let full = of_stream("pull of a", &format!("write /var/lib/docker/tmp/x: {words}"));
+            assert!(matches!(full, Error::Full { .. }) && full.is_about_engine());
+        }
         assert!(!of_stream("pull of a", "manifest unknown").is_about_engine());
     }
 

@@ -7,8 +7,14 @@ const TIMES: u64 = 4;
 /// What stays free for everything else.
 const RESERVE: u64 = 64 << 20;
 
-/// Why an image has no room; `None` if it has. Layers that are there already take none.
-pub(super) fn shortage(wanted: &[(Digest, u64)], there: &[(Digest, u64)], free: u64) -> Option<String> {
+/// Why an image has no room; `None` if it has. Layers that are there already take none. What was free when a pull of it ran out of
+/// room is known to be too little, whatever its manifest says.
+pub(super) fn shortage(
+    wanted: &[(Digest, u64)],
+    there: &[(Digest, u64)],
+    free: u64,
+    too_little: Option<u64>,
+) -> Option<String> {
     let mut missing: Vec<_> = wanted.iter().filter(|layer| !there.contains(layer)).collect();
     missing.sort();
     missing.dedup();
@@ -16,14 +22,14 @@ pub(super) fn shortage(wanted: &[(Digest, u64)], there: &[(Digest, u64)], free: 
     if size == 0 {
         return None;
     }
-    let need = size.saturating_mul(TIMES).saturating_add(RESERVE);
+    let need = size.saturating_mul(TIMES).max(too_little.unwrap_or_default()).saturating_add(RESERVE);
     (need > free).then(|| {
-        format!(
-            "no room on the engine's disk: about {} are needed for {} to be pulled, and {} are free; make room, or take a smaller version",
-            megabytes(need),
-            megabytes(size),
-            megabytes(free)
-        )
+        let needed = match too_little {
+            None => format!("about {} are needed for {} to be pulled", megabytes(need), megabytes(size)),
+            Some(free) => format!("{} free were too little, so {} are waited for", megabytes(free), megabytes(need)),
+        };
+        let free = megabytes(free);
+        format!("no room on the engine's disk: {needed}, and {free} are free; make room, or take a smaller version")
     })
 }
 
@@ -50,10 +56,23 @@ mod tests {
             (vec![base], vec![base], 0, true),
             (vec![layer(4, u64::MAX), layer(5, u64::MAX)], vec![], u64::MAX - 1, false),
         ] {
-            let found = shortage(&wanted, &there, free);
+            let found = shortage(&wanted, &there, free, None);
             assert_eq!(found.is_none(), has_room, "{found:?}");
         }
-        let told = shortage(&[new], &[], million).unwrap();
+        let told = shortage(&[new], &[], million, None).unwrap();
         assert!(told.contains("2 MB") && told.contains("1 MB are free"), "{told}");
+    }
+
+    #[test]
+    fn what_was_too_little_once_is_too_little_again() {
+        let layer = (Digest::from_bytes([1; 32]), 1_000_000);
+        let before = 500_000_000;
+        for (free, has_room) in [(before, false), (before + RESERVE - 1, false), (before + RESERVE, true)] {
+            let found = shortage(&[layer], &[], free, Some(before));
+            assert_eq!(found.is_none(), has_room, "{found:?}");
+        }
+        let told = shortage(&[layer], &[], before, Some(before)).unwrap();
+        assert!(told.contains("500 MB free were too little"), "{told}");
+        assert_eq!(shortage(&[layer], &[layer], 0, Some(before)), None, "nothing is missing");
     }
 }

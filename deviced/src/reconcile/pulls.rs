@@ -12,7 +12,7 @@ use super::budget;
 use super::state::{Loop, Pulling};
 use super::wake::Wake;
 use crate::choose::Offer;
-use crate::engine::{Engine, Progress};
+use crate::engine::{Engine, Error, Progress};
 use crate::plan::Step;
 use crate::probe::Probe;
 use crate::sources::Sources;
@@ -27,6 +27,16 @@ struct Task {
     runs: Option<Offer>,
     /// Where the engine keeps its images.
     root: Option<PathBuf>,
+    /// What was free when a pull of it ran out of room.
+    too_little: Option<u64>,
+}
+
+/// Why an image did not come.
+#[derive(Debug)]
+pub(super) struct PullFailure {
+    pub(super) text: String,
+    /// The disk became full: so many bytes were free before.
+    pub(super) ran_out: Option<u64>,
 }
 
 impl<E: Engine, P: Probe> Loop<E, P> {
@@ -53,6 +63,7 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             offers,
             runs: runs.map(|version| found(&version.target.repository, version.target.digest)),
             root: self.engine.facts.as_ref().and_then(|facts| facts.root.clone()).map(PathBuf::from),
+            too_little: self.ran_out.get(&digest).copied(),
         };
         let progress = Arc::new(Mutex::new(Progress::default()));
         let containers = BTreeSet::from([container.clone()]);
@@ -85,9 +96,12 @@ async fn bring<E: Engine>(
     sources: &Sources,
     task: &Task,
     progress: &Mutex<Progress>,
-) -> Result<String, String> {
-    if let Some(shortage) = shortage(sources, task).await {
-        return Err(shortage);
+) -> Result<String, PullFailure> {
+    let free = free(task);
+    if let Some(free) = free
+        && let Some(text) = shortage(sources, task, free).await
+    {
+        return Err(PullFailure { text, ran_out: None });
     }
     let mut problems = Vec::new();
     // Each offer by itself, then once more through the relay: what one registry broke off another one brings to its end.
@@ -102,21 +116,29 @@ async fn bring<E: Engine>(
         let mut note = |now: Progress| *progress.lock().unwrap_or_else(PoisonError::into_inner) = now;
         match engine.pull(&pulling.pull, &mut note).await {
             Ok(_) => return Ok(pulling.from.clone()),
+            // From another registry it takes the same room.
+            Err(error @ Error::Full { .. }) => {
+                return Err(PullFailure { text: format!("{}: {error}", pulling.from), ran_out: free });
+            }
             Err(error) => problems.push(format!("{}: {error}", pulling.from)),
         }
     }
-    Err(problems.join("; "))
+    Err(PullFailure { text: problems.join("; "), ran_out: None })
 }
 
-/// Why there is no room for it. Where the manifest or the disk can't be looked at, the pull itself has to find out.
-async fn shortage(sources: &Sources, task: &Task) -> Option<String> {
+/// What is free where the engine keeps its images. Nothing where that can't be seen: then a pull itself has to find out.
+fn free(task: &Task) -> Option<u64> {
     let disk = statvfs(task.root.as_deref()?).ok()?;
-    let free = disk.blocks_available().saturating_mul(disk.fragment_size());
+    Some(disk.blocks_available().saturating_mul(disk.fragment_size()))
+}
+
+/// Why there is no room for it. Where the manifest can't be looked at, the pull itself has to find out.
+async fn shortage(sources: &Sources, task: &Task, free: u64) -> Option<String> {
     let offer = task.offers.first()?;
     let wanted = sources.layers(&task.image, task.platform.as_deref(), offer).await.ok()?;
     let there = match &task.runs {
         Some(runs) => sources.layers(&task.image, task.platform.as_deref(), runs).await.unwrap_or_default(),
         None => Vec::new(),
     };
-    budget::shortage(&wanted, &there, free)
+    budget::shortage(&wanted, &there, free, task.too_little)
 }

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use super::Device;
 use super::look::Inspections;
 use super::pause::Pauses;
+use super::pulls::PullFailure;
 use super::surveys::Surveys;
 use super::wake::Wake;
 use crate::apply::Outcome;
@@ -61,6 +62,8 @@ pub(super) struct Loop<E, P> {
 
     pub(super) pulls: BTreeMap<Digest, Pulling>,
     pub(super) failed_pulls: Pauses<Digest>,
+    /// Images for which the disk had no room, and what was free before: pulled again when there is more.
+    pub(super) ran_out: BTreeMap<Digest, u64>,
     pub(super) failed_steps: Pauses<String>,
     /// Containers that were started or changed in place: how long until that may be done again.
     pub(super) rests: Pauses<String>,
@@ -156,6 +159,7 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             pending: BTreeMap::new(),
             pulls: BTreeMap::new(),
             failed_pulls: Pauses::new(PULL_PAUSE.0, PULL_PAUSE.1),
+            ran_out: BTreeMap::new(),
             failed_steps: Pauses::new(STEP_PAUSE.0, STEP_PAUSE.1),
             rests: Pauses::new(REST.0, REST.1),
             probation: clock::now(),
@@ -335,21 +339,31 @@ impl<E: Engine, P: Probe> Loop<E, P> {
         }
     }
 
-    fn pulled(&mut self, container: &str, digest: Digest, result: Result<String, String>) {
-        let bytes = self.pulls.remove(&digest).map_or(0, |pulling| pulling.progress().done);
+    fn pulled(&mut self, container: &str, digest: Digest, result: Result<String, PullFailure>) {
+        let Some(pulling) = self.pulls.remove(&digest) else { return };
         match result {
             Ok(from) => {
-                self.device.metrics.pulled(&from, bytes);
+                self.device.metrics.pulled(&from, pulling.progress().done);
                 self.failed_pulls.forget(&digest);
+                self.ran_out.remove(&digest);
                 self.say(
                     "pull",
                     Some(container),
                     &format!("{container}: {} is here, from {from}", digest.short()),
                 );
             }
-            Err(problem) => {
-                self.say("pull", Some(container), &format!("{container}: {problem}"));
-                self.failed_pulls.failed(digest, problem, clock::now());
+            Err(PullFailure { text, ran_out }) => {
+                self.say("pull", Some(container), &format!("{container}: {text}"));
+                self.ran_out.extend(ran_out.map(|free| (digest, free)));
+                // Who asked for it is told now; it is tried again all the same.
+                let is_busy = |id: &&String| self.workers.contains_key(*id) || self.swaps.contains_key(*id);
+                for container in
+                    pulling.containers.iter().filter(|id| !is_busy(id)).cloned().collect::<Vec<_>>()
+                {
+                    self.hurried.remove(&container);
+                    self.end_operation(&container, OperationState::Failed, &text);
+                }
+                self.failed_pulls.failed(digest, text, clock::now());
             }
         }
     }

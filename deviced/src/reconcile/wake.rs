@@ -2,6 +2,7 @@
 
 use dockerloader::digest::Digest;
 
+use super::pulls::PullFailure;
 use super::try_out::TriedOut;
 use crate::apply::Outcome;
 use crate::engine::{Error, Event};
@@ -18,7 +19,7 @@ pub(super) enum Wake {
     /// A worker has ended.
     Worked { subject: String, outcome: Outcome },
     /// A pull has ended: from where it came, or why it did not.
-    Pulled { container: String, digest: Digest, result: Result<String, String> },
+    Pulled { container: String, digest: Digest, result: Result<String, PullFailure> },
     /// Registries have answered.
     Surveyed { container: String, survey: Survey },
     /// More is known about a version that has to prove itself.
