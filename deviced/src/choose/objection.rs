@@ -102,5 +102,8 @@ fn too_young(input: &Input<'_>, wish: &Wish<'_>, candidate: &Candidate) -> Optio
     let known = known_for(input, &candidate.digest)?;
     let left = minimum.checked_sub(known).filter(|left| !left.is_zero() && !ran)?;
     let (known, of) = (Span(Duration::from_secs(known.as_secs())), Span(minimum));
-    Some(Objection { why: format!("it has been known for {known} of {of}"), left: Some(left) })
+    Some(Objection {
+        why: format!("it has been known for {known}, and `minimumAge` is {of}"),
+        left: Some(left),
+    })
 }

@@ -460,7 +460,7 @@ fn a_version_has_to_be_old_enough() {
             .known_for(hours)
     };
     let choice = aged(23).choose();
-    assert_eq!(said(&choice), "1.4.0#4 new; not 1.5.0#5: it has been known for 23h of 1d");
+    assert_eq!(said(&choice), "1.4.0#4 new; not 1.5.0#5: it has been known for 23h, and `minimumAge` is 1d");
     assert_eq!(choice.again, Some(Duration::from_secs(3600)));
     assert_eq!(said(&aged(24).choose()), "1.5.0#5 new (not here)");
     assert_eq!(said(&aged(1).with(|world| world.hurried = true).choose()), "1.5.0#5 new (not here)");
