@@ -3,7 +3,13 @@
 
 mod scene;
 
+mod disks;
 mod documents;
+mod hooks;
 mod kills;
+mod orders;
+mod refusals;
+mod registries;
 mod repairs;
+mod restarts;
 mod updates;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use fixtures::engine_proxy::engine_socket;
-use fixtures::image::{Image, Layer};
+use fixtures::image::{BuiltImage, Image, Layer};
 use fixtures::registry::Registry;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -22,7 +22,10 @@ pub(crate) struct Scene {
     /// Before each id, so that tests beside each other don't meet.
     pub(crate) prefix: String,
     process: Option<Child>,
+    /// The engine's socket.
     engine: PathBuf,
+    /// The one that deviced is given.
+    reached_by: PathBuf,
 }
 
 /// What an application of a test does as process 1: it serves until it is told to end.
@@ -34,12 +37,21 @@ impl Scene {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let directory = TempDir::with_prefix("deviced-").unwrap();
         let prefix = format!("t{}x{number}-", std::process::id());
-        Self { directory, registry: Registry::start(), prefix, process: None, engine: engine_socket() }
+        let engine = engine_socket();
+        let registry = Registry::start();
+        Self { directory, registry, prefix, process: None, reached_by: engine.clone(), engine }
     }
 
-    /// The engine is reached through another socket.
+    /// On another engine than that of all tests.
+    pub(crate) fn on(mut self, engine: &Path) -> Self {
+        self.engine = engine.to_owned();
+        self.reached_by = engine.to_owned();
+        self
+    }
+
+    /// deviced reaches the engine through another socket.
     pub(crate) fn through(mut self, socket: &Path) -> Self {
-        self.engine = socket.to_owned();
+        self.reached_by = socket.to_owned();
         self
     }
 
@@ -49,9 +61,30 @@ impl Scene {
 
     /// Puts an image into the registry, whose process 1 is this script for busybox.
     pub(crate) fn push(&self, repository: &str, tag: &str, script: &str) -> String {
-        let image = image(script, &[("version", tag)]);
-        self.registry.put(repository, tag, &image);
+        self.registry.put(repository, tag, &self.image(tag, script));
         self.registry.tag(repository, tag).unwrap()
+    }
+
+    /// An image with busybox, whose process 1 is a script. That of another scene is another one: what one device does with its images is not the business of those on the same engine.
+    pub(crate) fn image(&self, tag: &str, script: &str) -> BuiltImage {
+        self.image_builder(tag, script).build()
+    }
+
+    /// The same, for those who have more to put into it.
+    pub(crate) fn image_builder(&self, tag: &str, script: &str) -> Image {
+        let busybox = fs::read("/bin/busybox").expect("busybox-static is installed");
+        Image::new()
+            .layer(
+                Layer::new()
+                    .dir("bin", 0o755)
+                    .file("bin/busybox", 0o755, &busybox)
+                    .symlink("bin/sh", "busybox")
+                    .symlink("bin/sleep", "busybox"),
+            )
+            .layer(Layer::new().dir("tmp", 0o777).file("main.sh", 0o644, script.as_bytes()))
+            .entrypoint(&["/bin/sh", "/main.sh"])
+            .environment(&["PATH=/bin"])
+            .set("Labels", serde_json::json!({"version": tag, "scene": self.prefix}))
     }
 
     /// A text with `$P` for the prefix of ids, `$R` for the registry's host.
@@ -75,7 +108,7 @@ impl Scene {
             .env("DEVICED_DATA_DIR", self.directory.path())
             .env("DEVICED_SOCKET", self.path("socket"))
             .env("DEVICED_INSTANCE", &self.prefix)
-            .env("DOCKER_HOST", format!("unix://{}", self.engine.display()))
+            .env("DOCKER_HOST", format!("unix://{}", self.reached_by.display()))
             .stdin(Stdio::null())
             .stderr(log.try_clone().unwrap())
             .stdout(log)
@@ -197,8 +230,13 @@ impl Scene {
 
     /// Docker's own command line: what it prints.
     pub(crate) fn docker(&self, arguments: &[&str]) -> String {
-        let output = docker(arguments);
+        let output = self.call_docker(arguments);
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    fn call_docker(&self, arguments: &[&str]) -> Output {
+        let host = format!("unix://{}", self.engine.display());
+        Command::new("docker").args(["--host", &host]).args(arguments).output().expect("docker is installed")
     }
 }
 
@@ -211,42 +249,19 @@ impl Drop for Scene {
             (vec!["network", "ls", "--quiet"], vec!["network", "rm"]),
             (vec!["volume", "ls", "--quiet"], vec!["volume", "rm"]),
         ] {
-            let found = docker(&[list, vec!["--filter", &filter]].concat());
+            let found = self.call_docker(&[list, vec!["--filter", &filter]].concat());
             let found = String::from_utf8_lossy(&found.stdout).into_owned();
             let found: Vec<_> = found.split_whitespace().collect();
             if !found.is_empty() {
-                docker(&[remove, found].concat());
+                self.call_docker(&[remove, found].concat());
             }
         }
-        let images = docker(&["images", "--all", "--digests", "--format", "{{.Repository}}@{{.Digest}}"]);
+        let images =
+            self.call_docker(&["images", "--all", "--digests", "--format", "{{.Repository}}@{{.Digest}}"]);
         let images = String::from_utf8_lossy(&images.stdout).into_owned();
         let host = format!("{}/", self.registry.host());
         for image in images.lines().filter(|image| image.starts_with(&host)) {
-            docker(&["rmi", "--force", image]);
+            self.call_docker(&["rmi", "--force", image]);
         }
     }
-}
-
-/// An image with busybox, whose process 1 is a script.
-pub(crate) fn image(script: &str, labels: &[(&str, &str)]) -> fixtures::image::BuiltImage {
-    let busybox = fs::read("/bin/busybox").expect("busybox-static is installed");
-    let labels: serde_json::Map<_, _> =
-        labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
-    Image::new()
-        .layer(
-            Layer::new()
-                .dir("bin", 0o755)
-                .file("bin/busybox", 0o755, &busybox)
-                .symlink("bin/sh", "busybox")
-                .symlink("bin/sleep", "busybox"),
-        )
-        .layer(Layer::new().dir("tmp", 0o777).file("main.sh", 0o644, script.as_bytes()))
-        .entrypoint(&["/bin/sh", "/main.sh"])
-        .environment(&["PATH=/bin"])
-        .set("Labels", Value::Object(labels))
-        .build()
-}
-
-fn docker(arguments: &[&str]) -> Output {
-    Command::new("docker").args(arguments).output().expect("docker is installed")
 }
