@@ -4,6 +4,7 @@
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -48,6 +49,18 @@ pub(crate) fn watch() -> Result {
 /// Whether a signal came.
 pub(crate) fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::SeqCst)
+}
+
+/// Waits, unless a signal comes.
+pub(crate) fn pause(period: Duration) -> Result {
+    let end = Instant::now() + period;
+    while Instant::now() < end {
+        if interrupted() {
+            return Err(Failure::new("interrupted"));
+        }
+        std::thread::sleep(Duration::from_millis(50).min(period));
+    }
+    Ok(())
 }
 
 /// Spawns the leader of a process group that a signal ends; refuses after a signal.

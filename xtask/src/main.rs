@@ -8,6 +8,7 @@ mod workspace;
 
 mod install;
 
+mod deviced;
 mod docker;
 
 mod certificates;

@@ -150,15 +150,32 @@ fn resident(process: u32) -> Option<u64> {
     line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
+/// The number behind a word that begins a line of a file of `/proc`.
+pub(super) fn number_after(path: &str, field: &str) -> Result<u64> {
+    let text = std::fs::read_to_string(path).context(format_args!("read {path}"))?;
+    let value =
+        text.lines().find_map(|line| line.strip_prefix(field)?.split_whitespace().next()?.parse().ok());
+    value.ok_or_else(|| Failure::new(format!("{path} says nothing of {field}")))
+}
+
+/// User and system time of a process so far, without its children's; `None` when it has ended.
+pub(super) fn used_by(process: u32) -> Option<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    times(&stat).map(|times| ticks(times.own))
+}
+
+/// A tick of /proc is 10 ms on every architecture (`USER_HZ`).
+const fn ticks(count: u64) -> Duration {
+    Duration::from_millis(count * 10)
+}
+
 /// What the children of this process that have ended took, and what the daemon's processes took so far.
 fn processor_time(daemon: Option<u32>) -> Duration {
     let stat = |process: &str| std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     let ours = times(&stat("self")).map_or(0, |times| times.waited);
     let daemons = daemon.into_iter().flat_map(tree);
     let daemons = daemons.filter_map(|process| times(&stat(&process.to_string())));
-    let ticks = ours + daemons.map(|times| times.own + times.waited).sum::<u64>();
-    // A tick of /proc is 10 ms on every architecture (USER_HZ).
-    Duration::from_millis(ticks * 10)
+    ticks(ours + daemons.map(|times| times.own + times.waited).sum::<u64>())
 }
 
 /// User and system time in ticks.

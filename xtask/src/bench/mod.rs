@@ -23,6 +23,10 @@ mod pulls;
 
 mod pid1;
 
+mod device;
+
+mod swap;
+
 mod sizes;
 
 #[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
@@ -47,6 +51,10 @@ pub(crate) struct BenchArguments {
 enum Other {
     /// Memory and wake-ups of the idle supervisor beside other process 1s, and how long a change of versions takes; as root
     Pid1(pid1::Arguments),
+    /// What deviced costs while nothing happens, and in a pass over many containers; how fast its API is. Needs dockerd
+    Deviced(device::Arguments),
+    /// How long nobody answers while deviced, docker-compose, docker and podman replace a container. Needs dockerd; as root
+    Swap(swap::Arguments),
     /// How big the supervisor is, and what an application gets by linking the library
     Sizes,
 }
@@ -55,6 +63,8 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result {
     match &arguments.other {
         None => pulls::run(&arguments.pulls),
         Some(Other::Pid1(arguments)) => pid1::run(arguments),
+        Some(Other::Deviced(arguments)) => device::run(arguments),
+        Some(Other::Swap(arguments)) => swap::run(arguments),
         Some(Other::Sizes) => sizes::run(),
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use fixtures::ground::Ground;
 
+use super::measure::number_after;
 use crate::failure::{Context as _, Failure, Result};
 use crate::images::{build_app, build_loader};
 use crate::interrupt;
@@ -120,13 +121,6 @@ fn children(process: u32) -> Vec<String> {
 /// How often it gave up the processor to wait: each time it must have been woken before.
 fn wake_ups(process: &str) -> Result<u64> {
     number_after(&format!("/proc/{process}/status"), "voluntary_ctxt_switches:")
-}
-
-fn number_after(path: &str, field: &str) -> Result<u64> {
-    let text = std::fs::read_to_string(path).context(format_args!("read {path}"))?;
-    let value =
-        text.lines().find_map(|line| line.strip_prefix(field)?.split_whitespace().next()?.parse().ok());
-    value.ok_or_else(|| Failure::new(format!("{path} says nothing of {field}")))
 }
 
 /// Two versions of the example application take turns: each exits with 42 when the other one is staged.

@@ -22,7 +22,7 @@ pub(super) fn build(debug: bool) -> Result<Binaries> {
 }
 
 /// Builds the device manager.
-pub(super) fn deviced(debug: bool) -> Result<PathBuf> {
+pub(crate) fn deviced(debug: bool) -> Result<PathBuf> {
     binary(debug, "deviced", &["--package", "deviced"])
 }
 

@@ -36,6 +36,8 @@ use clap::{Args, Subcommand};
 use fixtures::registry::Registry;
 use fixtures::scratch::Scratch;
 
+pub(crate) use self::build::deviced;
+pub(crate) use self::device::{Images, Nature};
 use self::observe::Place;
 use self::play::Play;
 use self::screen::Screen;

@@ -16,7 +16,7 @@ pub(super) const BAD_LINE: &str = "error: table sessions has no column token";
 pub(super) const BAD_CODE: u8 = 3;
 
 /// What images are made of.
-pub(super) struct Images {
+pub(crate) struct Images {
     busybox: BuiltLayer,
     /// `NAME=VALUE`, by which everything of this demo is found again.
     label: (String, String),
@@ -24,8 +24,8 @@ pub(super) struct Images {
 
 /// What a version does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Nature {
-    /// Answers at [`PAGE`].
+pub(crate) enum Nature {
+    /// Answers at [`PAGE`], or at another port if `PORT` says so.
     Serves,
     /// Runs.
     Waits,
@@ -34,14 +34,14 @@ pub(super) enum Nature {
 }
 
 impl Images {
-    pub(super) fn new(label: (String, String)) -> Result<Self> {
+    pub(crate) fn new(label: (String, String)) -> Result<Self> {
         let bytes = std::fs::read(busybox()?).context("read busybox")?;
         let busybox = Layer::new().dir("bin", 0o755).file("bin/busybox", 0o755, &bytes).build();
         Ok(Self { busybox, label })
     }
 
     /// A version of an image.
-    pub(super) fn version(&self, name: &str, version: &str, nature: Nature) -> BuiltImage {
+    pub(crate) fn version(&self, name: &str, version: &str, nature: Nature) -> BuiltImage {
         let layer = Layer::new()
             .dir("www", 0o755)
             .file("www/index.html", 0o644, page(name, version).as_bytes())
@@ -65,7 +65,8 @@ fn script(name: &str, version: &str, nature: Nature) -> String {
     let work = match nature {
         // Process 1 ignores SIGTERM unless it says what is done then.
         Nature::Serves => {
-            "trap 'exit 0' TERM\n/bin/busybox httpd -f -p 127.0.0.1:8080 -h /www &\nwait\n".to_owned()
+            "trap 'exit 0' TERM\n/bin/busybox httpd -f -p \"127.0.0.1:${PORT:-8080}\" -h /www &\nwait\n"
+                .to_owned()
         }
         Nature::Waits => "trap 'exit 0' TERM\n/bin/busybox sleep 86400 &\nwait\n".to_owned(),
         Nature::Bad => format!("echo '{BAD_LINE}' >&2\nexit {BAD_CODE}\n"),

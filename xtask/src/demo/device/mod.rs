@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use fixtures::scratch::Scratch;
 
+pub(crate) use self::images::{Images, Nature};
 use self::stage::Stage;
 use self::steps::{STEPS, Step};
 use super::screen::Screen;

@@ -1,22 +1,20 @@
 //! What the demo needs: a Docker daemon, a registry, images, and deviced. Dropped, all of it goes.
 
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fixtures::image::BuiltImage;
 use fixtures::registry::Registry;
 use fixtures::scratch::Scratch;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
 use super::document::{ALL, WEB};
 use super::images::{Images, Nature};
 use super::seen::{self, Container, INSTANCE};
-use crate::call::Call;
 use crate::demo::screen::Screen;
 use crate::demo::supervisor::{Log, follow};
+use crate::deviced::Deviced;
 use crate::docker::Docker;
 use crate::failure::{Context as _, Failure, Result};
 use crate::interrupt;
@@ -25,24 +23,20 @@ use crate::interrupt;
 const LIMIT: Duration = Duration::from_secs(40);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(100);
-/// From SIGTERM to SIGKILL.
-const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 /// The stage.
 pub(super) struct Stage {
     /// Ended first.
-    manager: Option<Child>,
-    binary: PathBuf,
+    manager: Deviced,
     pub(super) docker: Docker,
     pub(super) registry: Registry,
     images: Images,
-    /// `DEVICED_INSTANCE`: nobody else's containers are this one's.
+    /// By which its containers are found.
     instance: String,
     /// Of all images of this demo.
     label: String,
-    /// Data, document and log. The socket lies in another one: its path has to be short.
+    /// Data, document and log.
     pub(super) directory: Scratch,
-    runtime: Scratch,
     pub(super) log: Arc<Log>,
     /// Commands that were given in this step, as a person would.
     pub(super) commands: Vec<String>,
@@ -70,22 +64,10 @@ impl Stage {
         let label = format!("{name}={value}");
         let images = Images::new((name, value))?;
         let registry = Registry::start();
-        let runtime = Scratch::new("deviced-");
+        let manager = Deviced::new(binary, directory.path(), instance.clone());
         let log = Log::new(&directory.path().join("log"), shown)?;
-        let (manager, commands) = (None, Vec::new());
-        let stage = Self {
-            manager,
-            binary,
-            docker,
-            registry,
-            images,
-            instance,
-            label,
-            directory,
-            runtime,
-            log,
-            commands,
-        };
+        let commands = Vec::new();
+        let stage = Self { manager, docker, registry, images, instance, label, directory, log, commands };
         for name in ALL {
             let nature = if name == WEB { Nature::Serves } else { Nature::Waits };
             stage.push(name, "1.0.0", nature);
@@ -111,65 +93,20 @@ impl Stage {
     pub(super) fn start(&mut self) -> Result {
         let (output, end) = std::io::pipe().context("make a pipe")?;
         let errors = end.try_clone().context("make a pipe")?;
-        let mut command = Command::new(&self.binary);
-        command
-            .arg("run")
-            .env_clear()
-            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
-            .env("DEVICED_DATA_DIR", self.directory.path().join("data"))
-            .env("DEVICED_SOCKET", self.socket())
-            .env("DEVICED_INSTANCE", &self.instance)
-            .env("DOCKERLOADER_DATA_DIR", self.directory.path().join("loader"))
-            .envs(self.docker.environment())
-            .stdin(Stdio::null())
-            .stdout(end)
-            .stderr(errors);
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        self.manager = Some(interrupt::spawn(&mut command)?);
-        // It ends with the process, whose ends of the pipe are the last ones then.
         let _ = follow(output, &self.log);
-        let deadline = Instant::now() + LIMIT;
-        loop {
-            let (code, told) = self.call(&["status"]).code()?;
-            let ended = match &mut self.manager {
-                Some(child) => child.try_wait().context("wait for deviced")?,
-                None => None,
-            };
-            match (code, ended) {
-                (Some(0), None) => return Ok(()),
-                (_, Some(status)) => {
-                    return Err(Failure::new(format!("deviced ended with {status}")));
-                }
-                _ if interrupt::interrupted() => return Err(Failure::new("interrupted")),
-                _ if Instant::now() > deadline => {
-                    return Err(Failure::new(format!("deviced does not answer: {told}")));
-                }
-                _ => std::thread::sleep(PAUSE),
-            }
-        }
+        self.manager.start(&self.docker.environment(), (end.into(), errors.into()))
     }
 
     /// Ends deviced with this signal.
     pub(super) fn end(&mut self, signal: Signal) -> Result {
-        let Some(mut child) = self.manager.take() else { return Ok(()) };
-        let pid = Pid::from_raw(i32::try_from(child.id()).context("use the process id")?);
-        kill(pid, signal).context("send a signal to deviced")?;
-        let deadline = Instant::now() + STOP_LIMIT;
-        while child.try_wait().context("wait for deviced")?.is_none() {
-            if Instant::now() >= deadline {
-                child.kill().context("kill deviced")?;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        interrupt::forget(&child);
-        Ok(())
+        self.manager.end(signal)
     }
 
     /// A command of deviced's, which has to end with this code. What it wrote.
     pub(super) fn deviced(&mut self, arguments: &[&str], expected: i32) -> Result<String> {
         let shown: Vec<_> = arguments.iter().map(|word| word.rsplit('/').next().unwrap_or(word)).collect();
         self.commands.push(format!("deviced {}", shown.join(" ")));
-        let (code, told) = self.call(arguments).code()?;
+        let (code, told) = self.manager.call(arguments).within(LIMIT).code()?;
         if interrupt::interrupted() {
             return Err(Failure::new("interrupted"));
         }
@@ -178,11 +115,6 @@ impl Stage {
         }
         let code = code.map_or_else(|| "by a signal".to_owned(), |code| format!("with {code}"));
         Err(Failure::new(format!("`deviced {}` ended {code}, not with {expected}:\n{told}", shown.join(" "))))
-    }
-
-    fn call(&self, arguments: &[&str]) -> Call {
-        let call = Call::new(&self.binary).args(arguments).within(LIMIT);
-        call.env("DEVICED_SOCKET", self.socket()).env("NO_COLOR", "1")
     }
 
     /// A document in a file.
@@ -219,10 +151,6 @@ impl Stage {
     /// deviced's containers, running or not.
     pub(super) fn look(&self) -> Result<Vec<Container>> {
         seen::look(&self.docker, &self.instance)
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.runtime.path().join("socket")
     }
 
     /// Removes what deviced made. Whether nothing is left of it.
