@@ -59,8 +59,12 @@ impl Contained {
     ) -> Result<Self> {
         let file = File::options().append(true).create(true).open(output).context("open the log")?;
         let errors = file.try_clone().context("open the log twice")?;
-        let mut command = Command::new("unshare");
-        command.args(["--fork", "--pid", "--mount-proc", "--kill-child", "--"]).arg(program).args(arguments);
+        // A shell's `&` and nohup(1) leave signals ignored, which some of those who are process 1 hand on.
+        let mut command = Command::new("env");
+        command
+            .args(["--default-signal", "unshare", "--fork", "--pid", "--mount-proc", "--kill-child", "--"])
+            .arg(program)
+            .args(arguments);
         command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").envs(environment.iter().copied());
         command.stdin(Stdio::null()).stdout(file).stderr(errors);
         Self::of(command.spawn().context("start unshare(1)")?)
