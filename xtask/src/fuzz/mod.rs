@@ -117,7 +117,7 @@ fn fuzz(arguments: &Arguments) -> Result<bool> {
 fn build() -> Result {
     // The cargo that runs this, if one does, is of another toolchain.
     Call::new("rustup")
-        .args(["run", "cargo", "fuzz", "build", "--sanitizer", "none"])
+        .args(["run", NIGHTLY, "cargo", "fuzz", "build", "--sanitizer", "none"])
         .in_directory(root())
         .without_env("CARGO")
         .without_env("CARGO_MANIFEST_DIR")
