@@ -32,6 +32,7 @@ pub(crate) struct Arguments {
 
 /// The seed's own command.
 const CONTAINER_TESTS: &[&str] = &["test", "--package", "dockerloader", "--test", "dockerloader_test"];
+/// The same for each stage: with other features, dependencies would be built once more.
 const WHOLE: &[&str] = &["--workspace", "--all-features"];
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -109,22 +110,14 @@ fn containers(stages: &mut Stages, arguments: &Arguments) {
     });
     if arguments.filter.is_empty() {
         stages.run("docker export", |tests| {
-            let call = cargo().args(["test", "--package", "dockerloader", "--features", "loader"]);
-            let call = call.args(["--test", "extract_real", "debian_by_docker", "--", "--no-capture"]);
+            let call =
+                cargo().args(["nextest", "run", "--profile", "ci", "--ignore-default-filter"]).args(WHOLE);
+            let call = call.args(["-E", "binary(extract_real) and test(debian_by_docker)"]);
             counted(call.envs(&services.environment()), tests)
         });
     }
     stages.run("device manager", |tests| {
-        let call = cargo().args([
-            "nextest",
-            "run",
-            "--package",
-            "deviced",
-            "--profile",
-            "engine",
-            "--no-tests",
-            "pass",
-        ]);
+        let call = cargo().args(["nextest", "run", "--profile", "engine", "--no-tests", "pass"]).args(WHOLE);
         counted(call.args(&arguments.filter).envs(&services.environment()), tests)
     });
     stages.run("clean up", |_| {
