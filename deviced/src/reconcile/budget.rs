@@ -1,11 +1,34 @@
 //! Whether an image has room on the engine's disk. Pure.
 
+use std::time::Duration;
+
+use dockerloader::clock::Instant;
 use dockerloader::digest::Digest;
 
 /// What a layer takes while it is pulled, in times of its compressed size: itself, and what it is extracted to.
 const TIMES: u64 = 4;
 /// What stays free for everything else.
 const RESERVE: u64 = 64 << 20;
+/// An engine may have run out of something else than bytes, of which nobody sees that there is more again.
+const FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
+
+/// A pull that ran out of room.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RanOut {
+    /// Bytes that were free before.
+    pub(super) free: u64,
+    /// Other pulls took room meanwhile: by itself it may have enough.
+    pub(super) was_crowded: bool,
+    pub(super) at: Instant,
+}
+
+impl RanOut {
+    /// Bytes that are known to be too few.
+    pub(super) fn too_little(&self, now: Instant) -> Option<u64> {
+        let is_known = !self.was_crowded && now.saturating_duration_since(self.at) < FORGOTTEN;
+        is_known.then_some(self.free)
+    }
+}
 
 /// Why an image has no room; `None` if it has. Layers that are there already take none. What was free when a pull of it ran out of
 /// room is known to be too little, whatever its manifest says.
@@ -61,6 +84,20 @@ mod tests {
         }
         let told = shortage(&[new], &[], million, None).unwrap();
         assert!(told.contains("2 MB") && told.contains("1 MB are free"), "{told}");
+    }
+
+    #[test]
+    fn what_was_too_little_is_known_for_a_day_and_only_of_a_pull_by_itself() {
+        let at = dockerloader::clock::now();
+        for (was_crowded, later, expected) in [
+            (false, Duration::ZERO, Some(7)),
+            (false, FORGOTTEN - Duration::from_secs(1), Some(7)),
+            (false, FORGOTTEN, None),
+            (true, Duration::ZERO, None),
+        ] {
+            let ran_out = RanOut { free: 7, was_crowded, at };
+            assert_eq!(ran_out.too_little(at + later), expected, "{ran_out:?} {later:?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use dockerloader::clock;
 use dockerloader::digest::Digest;
 use nix::sys::statvfs::statvfs;
 
@@ -47,6 +48,13 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             pulling.containers.insert(container.clone());
             return;
         }
+        let now = clock::now();
+        let ran_out = self.ran_out.get(&digest);
+        if ran_out.is_some() && !self.pulls.is_empty() {
+            let why = "the engine's disk had no room for it; it waits until no other image is pulled";
+            self.failed_pulls.failed(digest, why.to_owned(), now);
+            return;
+        }
         let named = self.document.document.iter().flat_map(|document| &document.containers);
         let Some(named) = named.clone().find(|named| named.id == *container) else { return };
         let offers = self.offers.get(container).into_iter().flatten();
@@ -63,11 +71,13 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             offers,
             runs: runs.map(|version| found(&version.target.repository, version.target.digest)),
             root: self.engine.facts.as_ref().and_then(|facts| facts.root.clone()).map(PathBuf::from),
-            too_little: self.ran_out.get(&digest).copied(),
+            too_little: ran_out.and_then(|ran_out| ran_out.too_little(now)),
         };
         let progress = Arc::new(Mutex::new(Progress::default()));
         let containers = BTreeSet::from([container.clone()]);
-        self.pulls.insert(digest, Pulling { containers, progress: Arc::clone(&progress) });
+        let is_crowded = !self.pulls.is_empty();
+        self.pulls.values_mut().for_each(|pulling| pulling.is_crowded = true);
+        self.pulls.insert(digest, Pulling { containers, progress: Arc::clone(&progress), is_crowded });
         let (engine, wakes, container) =
             (Arc::clone(&self.device.engine), self.wakes.clone(), container.clone());
         tokio::spawn(async move {

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch as channel};
 use tokio::task::JoinHandle;
 
 use super::Device;
+use super::budget::RanOut;
 use super::look::Inspections;
 use super::pause::Pauses;
 use super::pulls::PullFailure;
@@ -62,8 +63,8 @@ pub(super) struct Loop<E, P> {
 
     pub(super) pulls: BTreeMap<Digest, Pulling>,
     pub(super) failed_pulls: Pauses<Digest>,
-    /// Images for which the disk had no room, and what was free before: pulled again when there is more.
-    pub(super) ran_out: BTreeMap<Digest, u64>,
+    /// Images for which the disk had no room: pulled again when there is more, and alone.
+    pub(super) ran_out: BTreeMap<Digest, RanOut>,
     pub(super) failed_steps: Pauses<String>,
     /// Containers that were started or changed in place: how long until that may be done again.
     pub(super) rests: Pauses<String>,
@@ -98,6 +99,8 @@ pub(super) struct EngineState {
 pub(super) struct Pulling {
     pub(super) containers: BTreeSet<String>,
     pub(super) progress: Arc<Mutex<Progress>>,
+    /// Another pull is or was under way meanwhile.
+    pub(super) is_crowded: bool,
 }
 
 impl Pulling {
@@ -354,7 +357,8 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             }
             Err(PullFailure { text, ran_out }) => {
                 self.say("pull", Some(container), &format!("{container}: {text}"));
-                self.ran_out.extend(ran_out.map(|free| (digest, free)));
+                let (was_crowded, at) = (pulling.is_crowded, clock::now());
+                self.ran_out.extend(ran_out.map(|free| (digest, RanOut { free, was_crowded, at })));
                 // Who asked for it is told now; it is tried again all the same.
                 let is_busy = |id: &&String| self.workers.contains_key(*id) || self.swaps.contains_key(*id);
                 for container in

@@ -38,9 +38,9 @@ fn ends_with(scene: &Scene, digest: &str) {
 fn an_error_inside_a_pull_leaves_what_runs_alone() {
     let (proxy, scene, first) = device();
     let before = scene.ids("web");
-    proxy.on("POST", "/images/create", Act::error_in_stream("no space left on device"));
+    proxy.on("POST", "/images/create", Act::error_in_stream("failed to register layer: input/output error"));
     let second = push_second(&scene);
-    scene.until("why says so", |scene| scene.done(&["why", "$Pweb"]).contains("no space left on device"));
+    scene.until("why says so", |scene| scene.done(&["why", "$Pweb"]).contains("input/output error"));
     assert_eq!(scene.ids("web"), before, "what runs was not touched");
     assert!(runs(&scene, &first));
     proxy.clear();
