@@ -241,7 +241,8 @@ impl Draft {
         }
     }
 
-    /// A trial was cut off: it goes back to be tried again, unless that happened too often or something newer is staged.
+    /// A trial was cut off: it goes back to be tried again, unless it was judged already, that happened too often, or something newer is
+    /// staged.
     fn settle_interrupted(&mut self, named: &Named, policy: &Policy) {
         let attempts = match &self.slots.memory.trial {
             Some(trial) if trial.digest == named.digest => trial.attempts,
@@ -249,7 +250,15 @@ impl Draft {
             _ => 1,
         };
         let newer = self.slots.attempt.digest().is_some_and(|digest| digest != named.digest);
-        if self.slots.current.digest() == Some(named.digest) || newer {
+        let is_over = self.slots.memory.trial.as_ref().is_none_or(|trial| trial.digest != named.digest);
+        let judged = self.slots.memory.verdict(&named.digest).filter(|verdict| verdict.blocks(&policy.now));
+        if let Some(kind) = judged.filter(|_| is_over).map(|verdict| verdict.kind)
+            && self.slots.current.version().is_some()
+        {
+            // The crash came between its verdict and its link (I4).
+            self.mark(kind, named.digest);
+            self.push(Step::Clear(Slot::Attempting));
+        } else if self.slots.current.digest() == Some(named.digest) || newer {
             self.push(Step::Clear(Slot::Attempting));
         } else if attempts >= policy.attempts && self.slots.current.version().is_some() {
             self.fail_trial(policy, VerdictKind::Interrupted, &interrupted(attempts), &[]);
@@ -270,10 +279,8 @@ impl Draft {
         };
         let Some(to) = self.way_back().filter(|to| final_verdict(to.digest).is_none()) else { return };
         let from = self.slots.current.version().cloned();
-        if let (VerdictKind::App, Some(digest)) = (kind, self.slots.current.digest())
-            && self.slots.update_attempt != Some(digest)
-        {
-            self.push(Step::MarkAttempt(digest));
+        if let Some(digest) = self.slots.current.digest() {
+            self.mark(kind, digest);
         }
         self.push(Step::Point { slot: Slot::Current, version: to });
         if let (VerdictKind::Operator, Some(version)) = (kind, from) {
@@ -423,6 +430,13 @@ impl Draft {
         }
     }
 
+    /// Says in the file contract too that the application failed on a version.
+    fn mark(&mut self, kind: VerdictKind, digest: Digest) {
+        if kind == VerdictKind::App && self.slots.update_attempt != Some(digest) {
+            self.push(Step::MarkAttempt(digest));
+        }
+    }
+
     /// Writes a verdict, and lifts the one on another version.
     fn judge(
         &mut self,
@@ -456,9 +470,7 @@ impl Draft {
                 memory.crashes = None;
             }
         });
-        if kind == VerdictKind::App {
-            self.push(Step::MarkAttempt(digest));
-        }
+        self.mark(kind, digest);
     }
 }
 

@@ -343,6 +343,30 @@ fn a_rollback_that_is_cut_off_after_its_verdict_is_finished() {
 }
 
 #[test]
+fn a_failed_trial_that_is_cut_off_after_its_verdict_is_finished() {
+    let before = on_trial("a . b .", 1);
+    let end = after(before.clone(), &failed()).0;
+    let steps = decide(&before, &failed(), &Policy::default());
+    for cut in 1..=steps.len() {
+        let mut now = before.clone();
+        steps[..cut].iter().for_each(|step| perform(&mut now, step));
+        let again = decide(&now, &Event::Start, &Policy::default());
+        // Cut off in the start too.
+        for cut_again in 0..=again.len() {
+            let mut now = now.clone();
+            again[..cut_again].iter().for_each(|step| perform(&mut now, step));
+            assert_eq!(after(now, &Event::Start).0, end, "cut after {cut}, and {cut_again} of {again:?}");
+        }
+    }
+    // Something newer is staged meanwhile.
+    let mut now = before;
+    perform(&mut now, &steps[0]);
+    now.attempt = version('c');
+    let (settled, _) = after(now, &Event::Start);
+    assert_eq!((shown(&settled).as_str(), settled.update_attempt), ("a . c .", Some(digest('b'))));
+}
+
+#[test]
 fn a_rejected_version_waits_while_the_current_one_is_lost() {
     let mut lost = slots("~a b . .");
     lost.memory.judge(Verdict {

@@ -87,10 +87,6 @@ pub(super) const SYNCS: &[Row] = &[
         reason: "the memory's sync covers it, or the link was there already",
     },
     Row {
-        pattern: "fsync /dockerloader: symlink tmp-entrypoint, rename*",
-        reason: "the sync of the next link covers it; until then the verdict stands, by which a start goes on",
-    },
-    Row {
         pattern: "fsync /dockerloader: *rename tmp-state.json state.json",
         reason: "the sync of the next step covers it; what ends a commit is made up for by the next start",
     },

@@ -88,16 +88,19 @@ fn i2(view: &View<'_>, known: &Known<'_>, facts: &Facts) -> Option<String> {
     differences.next().or_else(|| (0..COUNT).find_map(damaged))
 }
 
-/// What a slot or the memory names is on disk, with all that belongs to it; and a version on probation has a way back.
+/// What a slot or the memory names is on disk, with all that belongs to it; and a version on probation, or one that was rejected by hand, has a
+/// way back.
 fn i3(view: &View<'_>, known: &Known<'_>, _: &Facts) -> Option<String> {
     let on_probation =
         view.remembered("/probation/digest").as_str().and_then(|digest| view.versions.find(digest));
     let is_concluded = view.remembered("/trial").is_null() && on_probation.is_some();
-    if is_concluded
-        && view.version(Slot::Current) == on_probation
-        && view.version(Slot::Previous).is_none_or(|way_back| Some(way_back) == on_probation)
-    {
+    let current = view.version(Slot::Current);
+    let has_way_back = view.version(Slot::Previous).is_some_and(|way_back| Some(way_back) != current);
+    if is_concluded && current == on_probation && !has_way_back {
         return Some("the version on probation has no way back".into());
+    }
+    if current.is_some_and(|current| view.verdict(current) == Some("operator")) && !has_way_back {
+        return Some("the version that was rejected by hand has no way back".into());
     }
     let by_slots = Slot::ALL.iter().filter_map(|slot| Some((slot.name(), view.version(*slot)?)));
     let from = view.remembered("/trial/from/0").as_str().and_then(|digest| view.versions.find(digest));
