@@ -1,5 +1,6 @@
 //! Versions that can't be executed: each is a verdict and a rollback, and process 1 goes on as if nothing had been.
 
+use std::fs::File;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
@@ -143,13 +144,15 @@ fn perform(
     wait_for("the version that is current", || {
         Ok((scene.noted("starts").lines().count() == number + 1).then_some(()))
     })?;
-    // The clean-up that has started with it would take what no slot names yet.
-    Scene::only_child(contained)?;
+    // As a pull does: the clean-up that starts with it would take what no slot names yet.
+    let lock = File::options().create(true).append(true).open(scene.ground.root().join("store.lock"));
+    let lock = lock.and_then(|file| file.lock().map(|()| file)).context("lock the store")?;
     let digest = scene.ground.plant(&format!("defect-{number}"), "#!/bin/sh\nexit 0\n");
     defect.apply(&scene.ground.tree(&digest).join("entrypoint")).context("make a bad program")?;
     // The image is like that: its files are whole.
     ::tests::sealed::seal(&scene.ground, &digest);
     scene.ground.link("entrypoint-attempt", &digest);
+    drop(lock);
     wait_for("the verdict", || {
         if let Some(code) = contained.code()? {
             return Err(Failure::new(format!("process 1 ended with {code}")));
