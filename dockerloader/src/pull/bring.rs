@@ -17,7 +17,7 @@ use crate::progress::{Event, Progress};
 use crate::registry::{self, Client};
 use crate::remedy::Remedy;
 use crate::tree;
-use crate::volume::{self, Method, spare};
+use crate::volume::{self, Method, overlay, spare};
 
 use super::base::{Base, Plan};
 use super::budget::{self, Layer};
@@ -122,9 +122,11 @@ impl Pull<'_> {
             }
         };
         result.inspect_err(|error| {
-            // A version whose tree has its name is complete but for the last step: it keeps what it is restored from. On a disk that
-            // is full it can't be looked at more closely: a view of it may need room.
-            let is_named = RealDisk.kind(&self.layout.tree(&content.digest)).is_ok_and(|kind| kind.is_some());
+            // A version whose tree or stack has its name is complete but for the last step, and the next pull takes it as it is: it keeps what
+            // it is restored from (I3). On a disk that is full it can't be looked at more closely: a view of it may need room.
+            let (layout, version) = (self.layout, &content.digest);
+            let has_tree = RealDisk.kind(&layout.tree(version)).is_ok_and(|kind| kind.is_some());
+            let is_named = has_tree || !matches!(overlay::stack(&RealDisk, layout, version), Ok(None));
             if error.is_full() && !is_named {
                 // The error that led here is the one to report.
                 missing.iter().for_each(|digest| drop(blobs.forget(digest)));

@@ -1,6 +1,7 @@
 //! Whether a version can be started at all, found out before it is staged: what the kernel would refuse is not worth a
 //! trial, and the trial's error would not say why.
 
+use std::cell::RefCell;
 use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
@@ -105,14 +106,19 @@ pub(super) fn launch(
     platform: &Platform,
     is_here: impl Fn(&Path) -> bool,
 ) -> Result<Launch, Error> {
-    let mut launch = config.launch(|path| match resolve(tree, path) {
-        // Where it exists it is what the image is for: if it can't be executed, that is said below.
-        _ if path == ENTRYPOINT => std::fs::symlink_metadata(tree.join(path)).is_ok(),
-        Ok(Found::At { path, .. }) => {
-            tree.join(path).metadata().is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0)
+    let trouble = RefCell::new(None);
+    let launch = config.launch(|path| match is_candidate(tree, path) {
+        Ok(answer) => answer,
+        Err(source) if is_answer(&source) => false,
+        Err(source) => {
+            trouble.borrow_mut().get_or_insert(Error::Io { path: tree.join(path), source });
+            false
         }
-        _ => false,
-    })?;
+    });
+    if let Some(trouble) = trouble.into_inner() {
+        return Err(trouble);
+    }
+    let mut launch = launch?;
     let named = launch.program.clone();
     match resolve(tree, &named).map_err(|source| Error::Io { path: tree.join(&named), source })? {
         Found::Missing { target } => return Err(Error::Dangling { path: named, target }),
@@ -125,6 +131,25 @@ pub(super) fn launch(
         }
     }
     Ok(launch)
+}
+
+/// Whether a path that the config may mean is a program. `/entrypoint` is what the image is for where it exists: if it can't be executed,
+/// that is said later.
+fn is_candidate(tree: &Path, path: &str) -> io::Result<bool> {
+    if path == ENTRYPOINT {
+        return std::fs::symlink_metadata(tree.join(path)).map(|_| true);
+    }
+    let Found::At { path, .. } = resolve(tree, path)? else { return Ok(false) };
+    let found = tree.join(path).metadata()?;
+    Ok(found.is_file() && found.mode() & 0o111 != 0)
+}
+
+/// Whether an error of a look at a path says what the image is, and not that the machine is in trouble, for which no image is refused.
+fn is_answer(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    const ANSWERS: [Errno; 5] = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::NAMETOOLONG, Errno::ACCESS];
+    // Without a number: a path that no system call takes.
+    Errno::from_io_error(error).is_none_or(|errno| ANSWERS.contains(&errno))
 }
 
 /// Checks the file at `path`, which is no link, for the program that the image calls `named`.
@@ -296,6 +321,26 @@ mod tests {
         tree.file("entrypoint", 0o755, SCRIPT).file("usr/bin/app", 0o755, &elf(62));
         let launch = tree.launch(r#"{"Entrypoint":["/usr/bin/app","-x"]}"#).unwrap();
         assert_eq!((launch.program.as_str(), launch.arguments.len()), ("entrypoint", 0));
+    }
+
+    #[test]
+    fn trouble_with_the_machine_says_nothing_about_the_image() {
+        use rustix::io::Errno;
+        for (errno, expected) in [
+            (Errno::NOENT, true),
+            (Errno::NOTDIR, true),
+            (Errno::LOOP, true),
+            (Errno::NAMETOOLONG, true),
+            (Errno::ACCESS, true),
+            (Errno::IO, false),
+            (Errno::NOMEM, false),
+            (Errno::MFILE, false),
+            (Errno::STALE, false),
+        ] {
+            assert_eq!(is_answer(&errno.into()), expected, "{errno}");
+        }
+        let never_asked = std::fs::symlink_metadata("a\0b").unwrap_err();
+        assert!(is_answer(&never_asked), "{never_asked}");
     }
 
     #[test]

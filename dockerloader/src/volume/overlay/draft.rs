@@ -110,7 +110,9 @@ impl Draft {
         };
         let frozen = self.layout.frozen().join(&self.name);
         // I3: the stack that names it comes after it.
-        disk::rename_synced(&RealDisk, &growing, &frozen).map_err(Error::io("rename", &frozen))?;
+        disk::rename_synced(&RealDisk, &growing, &frozen)
+            .inspect_err(|_| self.give_up(&frozen))
+            .map_err(Error::io("rename", &frozen))?;
         self.done = true;
         let top = Frozen { name: self.name.clone(), bytes };
         let stack = match below {
