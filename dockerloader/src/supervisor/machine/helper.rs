@@ -5,6 +5,7 @@ use super::{
     exit, next_run,
 };
 use crate::control::Reply;
+use crate::remedy::Remedy;
 use crate::slots::VerdictKind;
 use crate::status::Check;
 
@@ -90,7 +91,7 @@ impl Machine {
         actions: &mut Vec<Action>,
     ) {
         self.last_look = now;
-        self.remember_check(outcome, ground);
+        let outcome = &self.remember_check(outcome, ground);
         if !matches!(outcome, Outcome::Failed { .. }) && self.look_again.is_some() {
             self.look_wanted = self.look_again.take();
         }
@@ -256,8 +257,9 @@ impl Machine {
         self.choose(now, false, ground, actions);
     }
 
-    /// A look that came to the same as the last one is not written to disk again: polls must not wear out a flash chip.
-    fn remember_check(&mut self, outcome: &Outcome, ground: &mut dyn Ground) {
+    /// A look that came to the same as the last one is not written to disk again: polls must not wear out a flash chip. Gives what is to be
+    /// made of it: where not even that can be written, a trial can't be counted, and nobody has to stop for it.
+    fn remember_check(&mut self, outcome: &Outcome, ground: &mut dyn Ground) -> Outcome {
         let (word, detail) = describe(outcome);
         let digest = match outcome {
             Outcome::UpToDate(digest) | Outcome::Staged(digest) | Outcome::Skipped { digest, .. } => {
@@ -276,8 +278,15 @@ impl Machine {
             let check = Check { at: 0, outcome: word.to_owned(), digest, detail };
             if let Err(error) = ground.act(&Event::Checked(check)) {
                 tracing::debug!(event = "settle_failed", "{error}");
+                self.last_outcome = None;
+                if let Outcome::Staged(digest) = outcome {
+                    let error = format!("{} is staged, but can't be tried: {error}", digest.short());
+                    tracing::warn!(event = "check_failed", "{error}");
+                    return Outcome::Failed { error, remedy: Remedy::Later };
+                }
             }
         }
+        outcome.clone()
     }
 }
 

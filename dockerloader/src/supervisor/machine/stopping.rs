@@ -157,6 +157,8 @@ impl Machine {
             self.start(now, version, true, &slots, ground, actions);
             return;
         }
+        // If something is staged it can't be tried: whether that has changed, the next look has to find out by writing it down.
+        self.last_outcome = None;
         let pause = Self::pause(self.pauses);
         self.pauses = self.pauses.saturating_add(1);
         tracing::warn!(

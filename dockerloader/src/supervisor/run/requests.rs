@@ -58,12 +58,19 @@ impl Supervisor<'_> {
         if let (Some(probation), Some(run)) = (&mut status.probation, &view.run) {
             probation.seconds_left = run.probation_ends.map(|at| left(at) / 1000);
         }
+        let running = view.run.as_ref().map(|run| run.version.digest);
+        if running.is_some()
+            && let Some(waiting) = status.trying.take_if(|trying| Some(trying.digest) != running)
+        {
+            // A full disk kept its link where it is (I8).
+            status.staged.get_or_insert(waiting);
+        }
         status.supervisor = Some(SupervisorStatus {
             pid: std::process::id(),
             phase: view.phase.to_owned(),
             detail: view.detail,
             app_pid: self.children.app.and_then(|pid| u32::try_from(pid.as_raw_nonzero().get()).ok()),
-            running: view.run.as_ref().map(|run| run.version.digest),
+            running,
             running_seconds: view.run.as_ref().map(|run| now.saturating_sub(run.since) / 1000),
             starts: view.starts,
             trial_ends_in_ms: view.run.as_ref().and_then(|run| run.trial_ends).map(left),

@@ -32,7 +32,7 @@ const MOST: usize = 120_000;
 /// happening meets every kind of fault that concerns it.
 const SCOPES: [(Scope, usize, usize); 8] = [
     (Scope::calm("life", 2), 30_000, 190_000),
-    (Scope { power: true, ..Scope::calm("power", 2) }, 46_000, 370_000),
+    (Scope { power: true, ..Scope::calm("power", 2) }, 46_000, 360_000),
     (Scope { disk: true, ..Scope::calm("disk", 2) }, NEAREST, NEAREST),
     (Scope { tag: true, polls: true, ..Scope::calm("polls", 2) }, NEAREST, NEAREST),
     (Scope { operator: true, ..Scope::calm("person", 2) }, NEAREST, NEAREST),

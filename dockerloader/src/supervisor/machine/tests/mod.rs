@@ -8,6 +8,7 @@ mod writes;
 
 use super::*;
 use crate::slots::{Link, Place, Policy, Step, Verdict, VerdictKind, carry_out, decide};
+use crate::status::Check;
 
 /// Slots in memory: the real decisions, without a disk.
 #[derive(Default)]
@@ -43,7 +44,13 @@ impl Place for Memory {
 impl Ground for Memory {
     fn act(&mut self, event: &Event) -> Result<Slots, ApplyError> {
         self.events.push(event.clone());
-        carry_out(self, event, &Policy::default(), decide)
+        // As on the real ground, each look has its date.
+        let at = u64::try_from(self.events.len()).unwrap();
+        let dated = match event {
+            Event::Checked(check) => Event::Checked(Check { at, ..check.clone() }),
+            event => event.clone(),
+        };
+        carry_out(self, &dated, &Policy::default(), decide)
     }
 
     fn slots(&mut self) -> Slots {

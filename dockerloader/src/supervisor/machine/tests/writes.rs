@@ -44,6 +44,38 @@ fn where_nothing_can_be_written_the_current_version_runs_and_a_trial_waits() {
 }
 
 #[test]
+fn nobody_stops_for_a_version_that_can_not_be_tried_for_want_of_room() {
+    let mut bench = Bench::new(|_, slots| slots.current = version('a'));
+    bench.on(Input::Begin);
+    bench.on(Input::Check(4));
+    let staged = |bench: &mut Bench| {
+        bench.ground.slots.attempt = version('b');
+        bench.on(Input::HelperDone(Outcome::Staged(digest('b'))))
+    };
+    // The disk fills up between the look and the end of the application.
+    assert_eq!(staged(&mut bench), [Action::Reply(4, Reply::Staged { digest: digest('b') })]);
+    bench.ground.full = true;
+    bench.ends(Exit::Code(42));
+    assert_eq!(bench.tick(), [start('a', false)]);
+    // It asks again, and once more: it is told the truth, and stays.
+    for token in [5, 6] {
+        bench.on(Input::Check(token));
+        let actions = staged(&mut bench);
+        assert!(
+            matches!(&actions[..], [Action::Reply(to, Reply::CheckFailed { error, remedy: Remedy::Later })]
+                if *to == token && error.contains("can't be tried")),
+            "{actions:?}"
+        );
+        assert_eq!(bench.phase(), "running");
+    }
+    // When there is room again, the same look leads on.
+    bench.ground.full = false;
+    bench.on(Input::Check(7));
+    assert_eq!(staged(&mut bench), [Action::Reply(7, Reply::Staged { digest: digest('b') })]);
+    assert_eq!(bench.ends(Exit::Code(42)), [start('b', true)]);
+}
+
+#[test]
 fn a_disk_that_refuses_the_first_install_is_asked_again_after_a_pause() {
     let mut bench = Bench::new(|_, _| {});
     bench.on(Input::Begin);
