@@ -265,7 +265,7 @@ pub(super) struct Machine {
     last_outcome: Option<(&'static str, Option<Digest>)>,
     pauses: u32,
     failed_installs: u32,
-    /// The tree of this version was rebuilt since it last started well.
+    /// The tree of this version was rebuilt since it last started well, or another one did.
     restored: Option<Digest>,
     /// Between 0.9 and 1.1, so that a fleet does not ask in step, in thousandths.
     jitter: u64,
@@ -522,6 +522,8 @@ impl Machine {
             return;
         }
         self.starts = self.starts.saturating_add(1);
+        // Whatever becomes of the other one later is looked at again.
+        self.restored.take_if(|restored| *restored != digest);
         let on_probation =
             !trial && slots.memory.probation.as_ref().is_some_and(|p| p.digest == version.digest);
         self.phase = Phase::Running(Run {

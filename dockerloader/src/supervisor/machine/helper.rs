@@ -73,7 +73,14 @@ impl Machine {
             Some(Helper::Check) => self.checked(now, &outcome, ground, actions),
             Some(Helper::Restore(digest)) => self.restore_done(now, digest, &outcome, ground, actions),
             Some(Helper::Verify(digest, _)) => self.verified(now, digest, outcome, ground, actions),
-            Some(Helper::VerifyAll(depth)) => self.looked(now, depth, outcome, actions),
+            Some(Helper::VerifyAll(depth)) => {
+                let is_repaired = outcome == Outcome::Repaired;
+                self.looked(now, depth, outcome, actions);
+                // What was missing may be there again: then nobody waits for the registry.
+                if is_repaired && matches!(self.phase, Phase::Installing { .. }) {
+                    self.choose(now, false, ground, actions);
+                }
+            }
             Some(Helper::CleanUp) => {
                 if let Outcome::Failed { error, .. } = outcome {
                     tracing::warn!(event = "clean_up_failed", "{error}");

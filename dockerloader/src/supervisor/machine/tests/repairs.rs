@@ -108,6 +108,38 @@ fn a_trial_that_can_not_be_executed_is_judged_only_if_its_files_are_whole() {
 }
 
 #[test]
+fn a_version_that_is_damaged_again_in_a_later_trial_is_repaired_again() {
+    let mut bench = Bench::on_trial();
+    bench.ends(Exit::Exec(2));
+    bench.on(Input::HelperDone(Outcome::Repaired));
+    // It is killed from outside, which is nobody's fault, and staged again when its pause is over.
+    assert_eq!(bench.ends(Exit::Signal(9))[0], start('a', false));
+    bench.on(Input::HelperDone(Outcome::Done));
+    bench.ground.slots.memory.verdicts.clear();
+    bench.ground.slots.attempt = version('b');
+    assert_eq!(bench.ends(Exit::Code(42)), [start('b', true)]);
+    assert_eq!(bench.ends(Exit::Exec(2)), [verify('b', Depth::Full)], "it was never asked (I5)");
+}
+
+#[test]
+fn what_a_look_at_everything_brings_back_does_not_wait_for_a_registry() {
+    let mut bench = Bench::new(|config, slots| {
+        slots.current = version('a');
+        config.look_after_start = Some(Depth::Full);
+    });
+    bench.on(Input::Begin);
+    // Its tree is lost twice within a minute: what restores it is not believed a second time.
+    bench.ground.slots.current = Link::Dangling(named('a'));
+    bench.ends(Exit::Code(42));
+    bench.machine.restored = Some(digest('a'));
+    bench.tick();
+    assert_eq!(bench.phase(), "waiting");
+    bench.ground.slots.current = version('a');
+    let actions = bench.on(Input::HelperDone(Outcome::Repaired));
+    assert!(actions.contains(&start('a', false)), "{actions:?}");
+}
+
+#[test]
 fn a_look_at_everything_gives_way_to_updates_and_comes_back() {
     let mut bench = Bench::new(|config, slots| {
         slots.current = version('a');
