@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
 
-use super::{Error, Image, Platform, cap, json, quoted};
+use super::{Error, Image, Platform, cap, json, quoted, told};
 use crate::digest::Digest;
 use crate::launch::Launch;
 use crate::limits::Limits;
@@ -202,7 +202,7 @@ fn inside(path: &str) -> Option<String> {
 }
 
 fn malformed(problem: impl std::fmt::Display) -> Error {
-    Error::Malformed { what: "image config", problem: problem.to_string() }
+    Error::Malformed { what: "image config", problem: told(&problem.to_string()) }
 }
 
 #[derive(Deserialize)]

@@ -184,12 +184,26 @@ pub(crate) fn cap(limit: Limit, found: u64, what: &str) -> Result<(), Error> {
 }
 
 fn malformed(problem: impl std::fmt::Display) -> Error {
-    Error::Malformed { what: "manifest", problem: problem.to_string() }
+    Error::Malformed { what: "manifest", problem: told(&problem.to_string()) }
+}
+
+/// What a parser says of a registry's text, of which it may quote any length: bounded and without control characters.
+pub(crate) fn told(problem: &str) -> String {
+    bounded(problem, 384)
 }
 
 /// A registry's text in an error: bounded and without control characters.
 fn quoted(text: &str) -> String {
-    text.chars().take(128).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    bounded(text, 128)
+}
+
+fn bounded(text: &str, most: usize) -> String {
+    let mut letters = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
+    let mut bounded: String = letters.by_ref().take(most).collect();
+    if letters.next().is_some() {
+        bounded.push('…');
+    }
+    bounded
 }
 
 #[derive(Deserialize)]
