@@ -112,8 +112,7 @@ fn names(scene: Scene<'_>, image: &Image) -> Vec<String> {
         repositories(scene, &verdict.container).map(|repository| (repository, verdict.digest))
     }));
     let by_digest = image.digests.iter().filter(|name| {
-        let Some((repository, digest)) = name.split_once('@') else { return false };
-        let Ok(digest) = digest.parse::<Digest>() else { return false };
+        let Some((repository, digest)) = parts(name) else { return false };
         pulled.contains(&(repository, digest))
             || relay::is_name(repository) && pulled.iter().any(|(_, pulled)| *pulled == digest)
     });
@@ -131,10 +130,12 @@ fn repositories<'a>(scene: Scene<'a>, id: &str) -> impl Iterator<Item = &'a str>
     versions.map(|version| &version.target).chain(chosen).map(|target| target.repository.as_str())
 }
 
-fn digest_of(name: &str) -> Option<Digest> {
-    name.split_once('@')?.1.parse().ok()
+/// Repository and digest of `repository@digest`.
+fn parts(name: &str) -> Option<(&str, Digest)> {
+    let (repository, digest) = name.split_once('@')?;
+    Some((repository, digest.parse().ok()?))
 }
 
 fn digests(image: &Image) -> impl Iterator<Item = Digest> {
-    image.digests.iter().filter_map(|name| digest_of(name))
+    image.digests.iter().filter_map(|name| Some(parts(name)?.1))
 }

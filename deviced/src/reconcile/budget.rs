@@ -10,7 +10,7 @@ const TIMES: u64 = 4;
 /// What stays free for everything else.
 const RESERVE: u64 = 64 << 20;
 /// An engine may have run out of something else than bytes, of which nobody sees that there is more again.
-const FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
+const KNOWN: Duration = Duration::from_secs(24 * 3600);
 
 /// A pull that ran out of room.
 #[derive(Debug, Clone, Copy)]
@@ -23,10 +23,20 @@ pub(super) struct RanOut {
 }
 
 impl RanOut {
-    /// Bytes that are known to be too few.
-    pub(super) fn too_little(&self, now: Instant) -> Option<u64> {
-        let is_known = !self.was_crowded && now.saturating_duration_since(self.at) < FORGOTTEN;
-        is_known.then_some(self.free)
+    /// Whether it still says something.
+    pub(super) fn is_known(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.at) < KNOWN
+    }
+}
+
+/// Whether a pull may begin that has run out of room or not, and the bytes that are known to be too few for it. Else why it has to wait.
+pub(super) fn begin(ran_out: Option<&RanOut>, others_are_pulled: bool) -> Result<Option<u64>, &'static str> {
+    match ran_out {
+        None => Ok(None),
+        Some(_) if others_are_pulled => {
+            Err("the engine's disk had no room for it; it waits until no other image is pulled")
+        }
+        Some(ran_out) => Ok((!ran_out.was_crowded).then_some(ran_out.free)),
     }
 }
 
@@ -87,17 +97,22 @@ mod tests {
     }
 
     #[test]
-    fn what_was_too_little_is_known_for_a_day_and_only_of_a_pull_by_itself() {
-        let at = dockerloader::clock::now();
-        for (was_crowded, later, expected) in [
-            (false, Duration::ZERO, Some(7)),
-            (false, FORGOTTEN - Duration::from_secs(1), Some(7)),
-            (false, FORGOTTEN, None),
-            (true, Duration::ZERO, None),
+    fn what_ran_out_of_room_waits_for_others_and_knows_what_was_too_little_by_itself() {
+        let ran_out = |was_crowded| RanOut { free: 7, was_crowded, at: dockerloader::clock::now() };
+        for (before, others, expected) in [
+            (None, false, Some(None)),
+            (None, true, Some(None)),
+            (Some(ran_out(false)), false, Some(Some(7))),
+            (Some(ran_out(true)), false, Some(None)),
+            (Some(ran_out(false)), true, None),
+            (Some(ran_out(true)), true, None),
         ] {
-            let ran_out = RanOut { free: 7, was_crowded, at };
-            assert_eq!(ran_out.too_little(at + later), expected, "{ran_out:?} {later:?}");
+            assert_eq!(begin(before.as_ref(), others).ok(), expected, "{before:?} {others}");
         }
+        let at = dockerloader::clock::now();
+        let before = RanOut { free: 7, was_crowded: false, at };
+        assert!(before.is_known(at) && before.is_known(at + KNOWN - Duration::from_secs(1)));
+        assert!(!before.is_known(at + KNOWN));
     }
 
     #[test]

@@ -37,7 +37,9 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             self.read_file();
         }
         self.watch_probations();
-        self.rests.settle(QUIET, clock::now());
+        let now = clock::now();
+        self.rests.settle(QUIET, now);
+        self.ran_out.retain(|_, ran_out| ran_out.is_known(now));
         let desired = self.choose();
         let known = self.known();
         let mut plan = plan::plan(&desired, &self.observed, &known);

@@ -48,13 +48,10 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             pulling.containers.insert(container.clone());
             return;
         }
-        let now = clock::now();
-        let ran_out = self.ran_out.get(&digest);
-        if ran_out.is_some() && !self.pulls.is_empty() {
-            let why = "the engine's disk had no room for it; it waits until no other image is pulled";
-            self.failed_pulls.failed(digest, why.to_owned(), now);
-            return;
-        }
+        let too_little = match budget::begin(self.ran_out.get(&digest), !self.pulls.is_empty()) {
+            Ok(too_little) => too_little,
+            Err(why) => return self.failed_pulls.failed(digest, why.to_owned(), clock::now()),
+        };
         let named = self.document.document.iter().flat_map(|document| &document.containers);
         let Some(named) = named.clone().find(|named| named.id == *container) else { return };
         let offers = self.offers.get(container).into_iter().flatten();
@@ -71,7 +68,7 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             offers,
             runs: runs.map(|version| found(&version.target.repository, version.target.digest)),
             root: self.engine.facts.as_ref().and_then(|facts| facts.root.clone()).map(PathBuf::from),
-            too_little: ran_out.and_then(|ran_out| ran_out.too_little(now)),
+            too_little,
         };
         let progress = Arc::new(Mutex::new(Progress::default()));
         let containers = BTreeSet::from([container.clone()]);

@@ -357,8 +357,8 @@ impl<E: Engine, P: Probe> Loop<E, P> {
             }
             Err(PullFailure { text, ran_out }) => {
                 self.say("pull", Some(container), &format!("{container}: {text}"));
-                let (was_crowded, at) = (pulling.is_crowded, clock::now());
-                self.ran_out.extend(ran_out.map(|free| (digest, RanOut { free, was_crowded, at })));
+                let (was_crowded, now) = (pulling.is_crowded, clock::now());
+                self.ran_out.extend(ran_out.map(|free| (digest, RanOut { free, was_crowded, at: now })));
                 // Who asked for it is told now; it is tried again all the same.
                 let is_busy = |id: &&String| self.workers.contains_key(*id) || self.swaps.contains_key(*id);
                 for container in
@@ -367,7 +367,7 @@ impl<E: Engine, P: Probe> Loop<E, P> {
                     self.hurried.remove(&container);
                     self.end_operation(&container, OperationState::Failed, &text);
                 }
-                self.failed_pulls.failed(digest, text, clock::now());
+                self.failed_pulls.failed(digest, text, now);
             }
         }
     }

@@ -157,7 +157,7 @@ impl ImageConfig {
     ///
     /// # Errors
     /// [`Error::NoProgram`] and [`Error::ProgramNotFound`]; [`Error::Malformed`] for an argument with a NUL.
-    pub fn launch(&self, is_executable: impl Fn(&str) -> bool) -> Result<Launch, Error> {
+    pub fn launch(&self, mut is_executable: impl FnMut(&str) -> bool) -> Result<Launch, Error> {
         let (program, arguments) = if is_executable(ENTRYPOINT) {
             (ENTRYPOINT.to_owned(), Vec::new())
         } else {

@@ -187,17 +187,18 @@ fn malformed(problem: impl std::fmt::Display) -> Error {
     Error::Malformed { what: "manifest", problem: told(&problem.to_string()) }
 }
 
-/// What a parser says of a registry's text, of which it may quote any length: bounded and without control characters.
-pub(crate) fn told(problem: &str) -> String {
+/// What a parser says of a registry's text, of which it may quote any length.
+fn told(problem: &str) -> String {
     bounded(problem, 384)
 }
 
-/// A registry's text in an error: bounded and without control characters.
+/// A registry's word in an error.
 fn quoted(text: &str) -> String {
     bounded(text, 128)
 }
 
-fn bounded(text: &str, most: usize) -> String {
+/// A registry's text in an error: so many characters of it, and without control characters, which could write into a terminal or a log.
+pub(crate) fn bounded(text: &str, most: usize) -> String {
     let mut letters = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
     let mut bounded: String = letters.by_ref().take(most).collect();
     if letters.next().is_some() {

@@ -1,7 +1,6 @@
 //! Whether a version can be started at all, found out before it is staged: what the kernel would refuse is not worth a
 //! trial, and the trial's error would not say why.
 
-use std::cell::RefCell;
 use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
@@ -106,16 +105,16 @@ pub(super) fn launch(
     platform: &Platform,
     is_here: impl Fn(&Path) -> bool,
 ) -> Result<Launch, Error> {
-    let trouble = RefCell::new(None);
+    let mut trouble = None;
     let launch = config.launch(|path| match is_candidate(tree, path) {
         Ok(answer) => answer,
         Err(source) if is_answer(&source) => false,
         Err(source) => {
-            trouble.borrow_mut().get_or_insert(Error::Io { path: tree.join(path), source });
+            trouble.get_or_insert(Error::Io { path: tree.join(path), source });
             false
         }
     });
-    if let Some(trouble) = trouble.into_inner() {
+    if let Some(trouble) = trouble {
         return Err(trouble);
     }
     let mut launch = launch?;

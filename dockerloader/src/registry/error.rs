@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::digest::Digest;
 use crate::limits::OverLimit;
 use crate::manifest;
+use crate::manifest::bounded;
 use crate::remedy::Remedy;
 
 /// Why a registry didn't give what it was asked for.
@@ -331,7 +332,7 @@ const fn is_passing(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500 | 502..=599)
 }
 
-/// A registry's text in an error: bounded, and without control characters, which could write into a terminal or a log.
+/// A registry's text in an error.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().take(300).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    bounded(text, 300)
 }

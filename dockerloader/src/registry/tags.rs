@@ -8,10 +8,9 @@ use serde::Deserialize;
 
 use super::ask::What;
 use super::endpoint::Endpoint;
-use super::error::Error;
+use super::error::{Error, printable};
 use super::{Client, answer, retry};
 use crate::limits::OverLimit;
-use crate::manifest;
 use crate::reference::{Reference, is_tag};
 
 #[derive(Deserialize)]
@@ -65,8 +64,8 @@ impl Client {
                 what: "the list of tags",
                 problem,
             };
-            let page: Page = serde_json::from_slice(&bytes)
-                .map_err(|error| malformed(manifest::told(&error.to_string())))?;
+            let page: Page =
+                serde_json::from_slice(&bytes).map_err(|error| malformed(printable(&error.to_string())))?;
             let before = tags.len();
             tags.extend(page.tags.unwrap_or_default().into_iter().filter(|tag| is_tag(tag)));
             let over =

@@ -145,9 +145,7 @@ fn tree(root: u32) -> Vec<u32> {
 
 /// Resident memory of a process in KiB; `None` when it has ended.
 fn resident(process: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix(" kB")?.parse().ok()
+    number_after(&format!("/proc/{process}/status"), "VmRSS:").ok()
 }
 
 /// The number behind a word that begins a line of a file of `/proc`.
