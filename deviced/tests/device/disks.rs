@@ -10,7 +10,7 @@ use fixtures::scratch::Scratch;
 use nix::mount::{MsFlags, mount};
 
 use crate::scene::{SERVE, Scene};
-use crate::updates::{UPDATE, web};
+use crate::updates::{UPDATE, settled};
 
 /// Of the disk of the tests' engine, in MiB: little more than a pull of any image needs.
 const SIZE: u64 = 200;
@@ -31,10 +31,7 @@ impl Device {
         size(disk.path(), MsFlags::empty(), SIZE);
         let dockerd = Dockerd::start(disk.path()).unwrap();
         let mut scene = Scene::new().on(&dockerd.socket());
-        let first = scene.push("acme/web", "stable", SERVE);
-        scene.write(&web("[stable]", "", UPDATE));
-        scene.start();
-        scene.settles("web", "stable");
+        let first = settled(&mut scene, "stable", "", UPDATE);
         scene.registry.clear_requests();
         Self { scene, _dockerd: dockerd, disk, first }
     }
@@ -55,8 +52,7 @@ impl Device {
     }
 
     fn comes(&self, digest: &str) {
-        self.scene
-            .until("the second version runs", |scene| scene.container("web")["current"]["digest"] == digest);
+        self.scene.until("the second version runs", |scene| scene.is_current("web", digest));
         self.scene.settles("web", "stable");
     }
 

@@ -1,15 +1,12 @@
 //! The document's two doors, and what never comes through them.
 
 use crate::scene::{SERVE, Scene};
-use crate::updates::{UPDATE, web};
+use crate::updates::{UPDATE, settled, web};
 
 #[test]
 fn a_document_that_is_wrong_or_would_remove_everything_removes_nothing() {
     let mut scene = Scene::new();
-    scene.push("acme/web", "1", SERVE);
-    scene.write(&web("['1']", "", UPDATE));
-    scene.start();
-    scene.settles("web", "1");
+    settled(&mut scene, "1", "", UPDATE);
     let before = scene.ids("web");
     for (document, said) in [
         ("", "empty"),
@@ -55,10 +52,7 @@ fn what_the_document_names_no_more_is_stopped_and_kept_and_said() {
 #[test]
 fn stopped_and_paused_by_hand_is_kept_and_protected_refuses() {
     let mut scene = Scene::new();
-    scene.push("acme/web", "1", SERVE);
-    scene.write(&web("['1']", "", UPDATE));
-    scene.start();
-    scene.settles("web", "1");
+    settled(&mut scene, "1", "", UPDATE);
     scene.done(&["stop", "$Pweb"]);
     scene.until("it is stopped", |scene| scene.container("web")["status"] == "stopped");
     assert_eq!(scene.inspect("web")["State"]["Running"], false);

@@ -1,23 +1,14 @@
 //! Hooks: the old version says when it may go, the new one is told that it stays.
 
 use crate::scene::{SERVE, Scene};
-use crate::updates::web;
+use crate::updates::{UPDATE, settled};
 
 /// A device that runs a version with such hooks, and a next one that is there.
 fn device(hooks: &str) -> (Scene, String, String) {
     let mut scene = Scene::new();
-    let first = scene.push("acme/web", "stable", SERVE);
-    let update = format!("{}\n    hooks: {{{hooks}}}", crate::updates::UPDATE);
-    scene.write(&web("[stable]", "", &update));
-    scene.start();
-    scene.settles("web", "stable");
+    let first = settled(&mut scene, "stable", "", &format!("{UPDATE}\n    hooks: {{{hooks}}}"));
     let second = scene.push("acme/web", "stable", &format!("echo two; {SERVE}"));
     (scene, first, second)
-}
-
-fn runs(scene: &Scene, digest: &str) -> bool {
-    let inspected = scene.inspect("web");
-    inspected["State"]["Running"] == true && inspected["Config"]["Labels"]["deviced.digest"] == digest
 }
 
 fn in_web(scene: &Scene, script: &str) -> String {
@@ -33,12 +24,12 @@ fn a_pre_hook_that_says_not_now_is_asked_again_and_may_say_yes() {
     scene.until("it was asked", |scene| in_web(scene, "cat /tmp/asked").contains("asked"));
     scene.until("status says that it waits", |scene| scene.container("web")["status"] == "waiting");
     assert_eq!(scene.inspect("web")["Id"], before);
-    assert!(runs(&scene, &first));
+    assert!(scene.runs("web", &first));
     in_web(&scene, ": > /tmp/may");
     // A deviced that starts asks at once.
     assert_eq!(scene.stop(), Some(0));
     scene.start();
-    scene.until("the second version runs", |scene| runs(scene, &second));
+    scene.until("the second version runs", |scene| scene.runs("web", &second));
     scene.settles("web", "stable");
 }
 
@@ -56,14 +47,14 @@ fn a_pre_hook_that_fails_or_takes_too_long_leaves_the_old_version() {
             why.contains("hook") && why.contains(words)
         });
         assert_eq!(scene.inspect("web")["Id"], before, "{hook}");
-        assert!(runs(&scene, &first), "{hook}");
+        assert!(scene.runs("web", &first), "{hook}");
     }
 }
 
 #[test]
 fn a_post_hook_runs_in_the_new_version_when_it_has_proven_itself() {
     let (scene, _, second) = device("post: [{command: [/bin/sh, -c, 'echo told > /tmp/told']}]");
-    scene.until("the second version runs", |scene| runs(scene, &second));
+    scene.until("the second version runs", |scene| scene.runs("web", &second));
     scene.settles("web", "stable");
     assert_eq!(in_web(&scene, "cat /tmp/told"), "told");
 }

@@ -4,7 +4,7 @@
 use fixtures::engine_proxy::{Act, EngineProxy, engine_socket};
 
 use crate::scene::{SERVE, Scene};
-use crate::updates::{UPDATE, web};
+use crate::updates::{UPDATE, settled};
 
 /// More calls than a replacement makes.
 const CALLS: usize = 40;
@@ -21,10 +21,7 @@ struct Comes {
 fn kill_at_each_call(act: &Act, comes: &Comes) {
     let proxy = EngineProxy::before(&engine_socket());
     let mut scene = Scene::new().through(proxy.socket());
-    let mut runs = scene.push("acme/web", "stable", SERVE);
-    scene.write(&web("[stable]", "", UPDATE));
-    scene.start();
-    scene.settles("web", "stable");
+    let mut runs = settled(&mut scene, "stable", "", UPDATE);
     for nth in calls(act, comes) {
         proxy.nth(nth, EngineProxy::CHANGES, "*", act.clone());
         let before = proxy.count(EngineProxy::CHANGES, "*");

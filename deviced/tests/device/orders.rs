@@ -1,7 +1,7 @@
 //! What comes first, what is left alone, and what is kept.
 
 use crate::scene::{SERVE, Scene};
-use crate::updates::{UPDATE, web};
+use crate::updates::{UPDATE, settled, web};
 
 #[test]
 fn a_container_starts_after_those_that_it_depends_on() {
@@ -44,10 +44,7 @@ fn a_container_starts_after_those_that_it_depends_on() {
 #[test]
 fn a_protected_container_is_neither_stopped_nor_restarted_by_hand() {
     let mut scene = Scene::new();
-    scene.push("acme/web", "1", SERVE);
-    scene.write(&web("['1']", "", &format!("{UPDATE}\n    protected: true")));
-    scene.start();
-    scene.settles("web", "1");
+    settled(&mut scene, "1", "", &format!("{UPDATE}\n    protected: true"));
     let before = scene.inspect("web")["State"]["StartedAt"].clone();
     for verb in ["stop", "restart"] {
         let output = scene.cli(&[verb, "$Pweb"]);
@@ -69,11 +66,7 @@ fn a_stop_of_deviced_in_a_proof_is_no_failure_of_the_version() {
     scene.settles("web", "stable");
     // It is not healthy until somebody says so.
     let second = scene.push("acme/web", "stable", SERVE);
-    let is_second = |scene: &Scene| {
-        let inspected = scene.inspect("web");
-        inspected["State"]["Running"] == true
-            && inspected["Config"]["Labels"]["deviced.digest"] == second.as_str()
-    };
+    let is_second = |scene: &Scene| scene.runs("web", &second);
     scene.until("the second version is proven", is_second);
     for _ in 0..3 {
         assert_eq!(scene.stop(), Some(0));
@@ -90,10 +83,7 @@ fn a_stop_of_deviced_in_a_proof_is_no_failure_of_the_version() {
 #[test]
 fn last_words_that_are_no_text_are_kept_and_shown() {
     let mut scene = Scene::new();
-    scene.push("acme/web", "stable", SERVE);
-    scene.write(&web("[stable]", "", UPDATE));
-    scene.start();
-    scene.settles("web", "stable");
+    settled(&mut scene, "stable", "", UPDATE);
     let noise = r"printf 'before\377\376\000\033[31m\007after\n'; echo last words; exit 3";
     scene.push("acme/web", "stable", noise);
     scene.until("it was judged", |scene| scene.done(&["why", "$Pweb"]).contains("last words"));
@@ -114,7 +104,7 @@ fn old_images_go_but_for_those_that_are_kept() {
     scene.settles("web", "stable");
     for number in 2..=4 {
         let new = scene.push("acme/web", "stable", &format!("echo {number}; {SERVE}"));
-        scene.until("it runs", |scene| scene.container("web")["current"]["digest"] == new.as_str());
+        scene.until("it runs", |scene| scene.is_current("web", &new));
         scene.settles("web", "stable");
         digests.push(new);
     }
@@ -128,9 +118,7 @@ fn old_images_go_but_for_those_that_are_kept() {
     scene.until("the first one is gone", |scene| there(scene) == [false, true, true, true]);
     scene.registry.go_away();
     scene.done(&["rollback", "$Pweb"]);
-    scene.until("what was kept runs", |scene| {
-        scene.container("web")["current"]["digest"] == digests[2].as_str()
-    });
+    scene.until("what was kept runs", |scene| scene.is_current("web", &digests[2]));
     scene.settles("web", "stable");
     assert_eq!(there(&scene), [false, true, true, true], "a version that is pinned, and those that are kept");
 }
@@ -138,10 +126,7 @@ fn old_images_go_but_for_those_that_are_kept() {
 #[test]
 fn what_cannot_run_on_is_made_again() {
     let mut scene = Scene::new();
-    scene.push("acme/web", "1", SERVE);
-    scene.write(&web("['1']", "", UPDATE));
-    scene.start();
-    scene.settles("web", "1");
+    settled(&mut scene, "1", "", UPDATE);
     scene.registry.go_away();
     let name = format!("{}web", scene.prefix);
     scene.docker(&["pause", &name]);

@@ -5,22 +5,14 @@ use std::time::Duration;
 use fixtures::engine_proxy::{Act, EngineProxy, engine_socket};
 
 use crate::scene::{SERVE, Scene};
-use crate::updates::{UPDATE, web};
+use crate::updates::{UPDATE, settled};
 
 /// A device on which the first version of `web` runs, behind a proxy.
 fn device() -> (EngineProxy, Scene, String) {
     let proxy = EngineProxy::before(&engine_socket());
     let mut scene = Scene::new().through(proxy.socket());
-    let first = scene.push("acme/web", "stable", SERVE);
-    scene.write(&web("[stable]", "", UPDATE));
-    scene.start();
-    scene.settles("web", "stable");
+    let first = settled(&mut scene, "stable", "", UPDATE);
     (proxy, scene, first)
-}
-
-fn runs(scene: &Scene, digest: &str) -> bool {
-    let inspected = scene.inspect("web");
-    inspected["State"]["Running"] == true && inspected["Config"]["Labels"]["deviced.digest"] == digest
 }
 
 fn push_second(scene: &Scene) -> String {
@@ -29,9 +21,9 @@ fn push_second(scene: &Scene) -> String {
 
 /// The second version runs, and nothing else is there.
 fn ends_with(scene: &Scene, digest: &str) {
-    scene.until("the version runs", |scene| runs(scene, digest));
+    scene.until("the version runs", |scene| scene.runs("web", digest));
     scene.settles("web", "stable");
-    assert!(runs(scene, digest));
+    assert!(scene.runs("web", digest));
 }
 
 #[test]
@@ -42,7 +34,7 @@ fn an_error_inside_a_pull_leaves_what_runs_alone() {
     let second = push_second(&scene);
     scene.until("why says so", |scene| scene.done(&["why", "$Pweb"]).contains("input/output error"));
     assert_eq!(scene.ids("web"), before, "what runs was not touched");
-    assert!(runs(&scene, &first));
+    assert!(scene.runs("web", &first));
     proxy.clear();
     ends_with(&scene, &second);
 }
@@ -56,14 +48,14 @@ fn the_old_version_runs_again_when_the_engine_can_t_make_the_new_one() {
         let new = scene.push("acme/web", "stable", &format!("echo {status}; {SERVE}"));
         scene.until("it was refused", |_| proxy.count("POST", "/containers/create") > made);
         scene.until("why says so", |scene| scene.done(&["why", "$Pweb"]).contains(message));
-        scene.until("the old one runs", |scene| runs(scene, &first));
+        scene.until("the old one runs", |scene| scene.runs("web", &first));
         proxy.clear();
         scene.push("acme/web", "stable", SERVE);
         scene.until("the old version is the wanted one again", |scene| {
             scene.container("web")["wanted"]["digest"] == first.as_str()
         });
         ends_with(&scene, &first);
-        assert!(!runs(&scene, &new));
+        assert!(!scene.runs("web", &new));
     }
 }
 
@@ -76,7 +68,7 @@ fn the_old_version_runs_again_when_the_engine_can_t_start_the_new_one() {
     ends_with(&scene, &first);
     let third = scene.push("acme/web", "stable", &format!("echo three; {SERVE}"));
     ends_with(&scene, &third);
-    assert!(!runs(&scene, &second));
+    assert!(!scene.runs("web", &second));
 }
 
 #[test]
@@ -85,9 +77,9 @@ fn the_new_version_stays_when_the_old_one_can_t_be_removed() {
     let old = scene.ids("web")[0].clone();
     proxy.on("DELETE", "/containers/*", Act::status(409, "removal is already in progress"));
     let second = push_second(&scene);
-    scene.until("the new one runs", |scene| runs(scene, &second));
+    scene.until("the new one runs", |scene| scene.runs("web", &second));
     scene.until("the removal was refused twice", |_| proxy.count("DELETE", "/containers/*") >= 2);
-    assert!(runs(&scene, &second), "the new version is not undone for it");
+    assert!(scene.runs("web", &second), "the new version is not undone for it");
     assert!(scene.ids("web").contains(&old), "{old} is still there");
     proxy.clear();
     ends_with(&scene, &second);

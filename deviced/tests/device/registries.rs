@@ -3,19 +3,12 @@
 use fixtures::registry::{Fault, Kind, Registry, Rule};
 
 use crate::scene::{SERVE, Scene};
-use crate::updates::{UPDATE, web};
+use crate::updates::{UPDATE, settled, web};
 
 fn device() -> (Scene, String) {
     let mut scene = Scene::new();
-    let first = scene.push("acme/web", "stable", SERVE);
-    scene.write(&web("[stable]", "", UPDATE));
-    scene.start();
-    scene.settles("web", "stable");
+    let first = settled(&mut scene, "stable", "", UPDATE);
     (scene, first)
-}
-
-fn is_current(scene: &Scene, digest: &str) -> bool {
-    scene.container("web")["current"]["digest"] == digest
 }
 
 /// Every request for a manifest is answered so.
@@ -32,7 +25,7 @@ fn what_is_on_the_disk_starts_without_a_registry_and_follows_it_when_it_is_back(
     scene.registry.go_away();
     scene.start();
     scene.settles("web", "stable");
-    assert!(is_current(&scene, &first));
+    assert!(scene.is_current("web", &first));
     let host = scene.registry.host();
     scene.until("the registry is named as one that is away", |scene| {
         let report = scene.report();
@@ -43,7 +36,7 @@ fn what_is_on_the_disk_starts_without_a_registry_and_follows_it_when_it_is_back(
     });
     let second = scene.push("acme/web", "stable", &format!("echo two; {SERVE}"));
     scene.registry.come_back();
-    scene.until("the second version runs", |scene| is_current(scene, &second));
+    scene.until("the second version runs", |scene| scene.is_current("web", &second));
     scene.settles("web", "stable");
 }
 
@@ -69,9 +62,9 @@ fn a_registry_that_refuses_changes_nothing_and_is_not_hammered() {
         let requests = scene.registry.requests().len();
         assert!(requests < 40, "{words}: {requests} requests");
         assert_eq!(scene.ids("web"), before, "{words}");
-        assert!(is_current(&scene, &first), "{words}");
+        assert!(scene.is_current("web", &first), "{words}");
         scene.registry.clear_faults();
-        scene.until("the second version runs", |scene| is_current(scene, &second));
+        scene.until("the second version runs", |scene| scene.is_current("web", &second));
         scene.settles("web", "stable");
     }
 }
@@ -109,10 +102,10 @@ fn a_version_that_is_too_young_or_out_of_its_window_waits_and_why_says_so() {
         let second = scene.push("acme/web", "stable", &format!("echo two; {SERVE}"));
         scene.until(&format!("why says {words}"), |scene| scene.done(&["why", "$Pweb"]).contains(words));
         assert_eq!(scene.ids("web"), before, "{gate}");
-        assert!(is_current(&scene, &first), "{gate}");
+        assert!(scene.is_current("web", &first), "{gate}");
         // Somebody who asks for it gets it.
         scene.done(&["update", "$Pweb"]);
-        scene.until("the second version runs", |scene| is_current(scene, &second));
+        scene.until("the second version runs", |scene| scene.is_current("web", &second));
         scene.settles("web", "stable");
     }
 }

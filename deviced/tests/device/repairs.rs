@@ -1,7 +1,7 @@
 //! What somebody or something broke is noticed, named and mended, without a registry.
 
 use crate::scene::{SERVE, Scene};
-use crate::updates::{UPDATE, web};
+use crate::updates::{UPDATE, settled, web};
 
 #[test]
 fn what_is_gone_stopped_or_changed_is_as_before_without_a_registry() {
@@ -44,10 +44,7 @@ fn what_is_gone_stopped_or_changed_is_as_before_without_a_registry() {
 #[test]
 fn a_lost_history_changes_nothing_that_runs() {
     let mut scene = Scene::new();
-    scene.push("acme/web", "1", SERVE);
-    scene.write(&web("['1']", "", UPDATE));
-    scene.start();
-    scene.settles("web", "1");
+    settled(&mut scene, "1", "", UPDATE);
     let before = scene.ids("web");
     scene.kill();
     for entry in std::fs::read_dir(scene.path("")).unwrap().flatten() {
@@ -83,9 +80,7 @@ fn who_shares_a_network_is_attached_again_when_its_owner_was_replaced() {
     let image = scene.inspect("side")["Image"].clone();
     // A newer image of the neighbour must not come in by a repair.
     let second = scene.push("acme/web", "stable", &format!("echo two; {SERVE}"));
-    scene.until("the owner was replaced", |scene| {
-        scene.container("web")["current"]["digest"] == second.as_str()
-    });
+    scene.until("the owner was replaced", |scene| scene.is_current("web", &second));
     scene.settles("web", "stable");
     scene.until("its neighbour is attached again", attached);
     scene.settles("side", "1");

@@ -6,7 +6,7 @@ use fixtures::dockerd::Dockerd;
 use fixtures::engine_proxy::{Act, EngineProxy};
 
 use crate::scene::{SERVE, Scene};
-use crate::updates::{UPDATE, web};
+use crate::updates::{UPDATE, settled};
 
 /// More calls than a replacement makes.
 const CALLS: usize = 40;
@@ -23,11 +23,8 @@ fn an_engine_that_dies_in_a_replacement_does_not_leave_it_halfway() {
     let mut dockerd = Dockerd::start(directory.path()).unwrap();
     let proxy = EngineProxy::before(&dockerd.socket());
     let mut scene = Scene::new().on(&dockerd.socket()).through(proxy.socket());
-    scene.push("acme/web", "stable", SERVE);
-    scene.write(&web("[stable]", ", restart: unless-stopped", UPDATE));
     // deviced comes up before the engine does.
-    scene.start();
-    scene.settles("web", "stable");
+    settled(&mut scene, "stable", ", restart: unless-stopped", UPDATE);
     for nth in calls() {
         // The engine dies before it sees the call, or with the answer under way.
         let is_seen = nth % 2 == 0;

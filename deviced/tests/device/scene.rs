@@ -170,6 +170,17 @@ impl Scene {
         all.into_iter().find(|container| container["id"] == id.as_str()).unwrap_or_default()
     }
 
+    /// Whether Docker says that this version runs.
+    pub(crate) fn runs(&self, id: &str, digest: &str) -> bool {
+        let inspected = self.inspect(id);
+        inspected["State"]["Running"] == true && inspected["Config"]["Labels"]["deviced.digest"] == digest
+    }
+
+    /// Whether deviced says that this version is the current one.
+    pub(crate) fn is_current(&self, id: &str, digest: &str) -> bool {
+        self.container(id)["current"]["digest"] == digest
+    }
+
     /// Waits until something is so.
     pub(crate) fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let begin = Instant::now();

@@ -15,6 +15,16 @@ pub(crate) fn web(versions: &str, run: &str, update: &str) -> String {
     )
 }
 
+/// Starts deviced with `web` as its only container and a version of it in the registry, and waits until that runs and nothing is done about it any more. The
+/// version's digest.
+pub(crate) fn settled(scene: &mut Scene, tag: &str, run: &str, update: &str) -> String {
+    let digest = scene.push("acme/web", tag, SERVE);
+    scene.write(&web(&format!("['{tag}']"), run, update));
+    scene.start();
+    scene.settles("web", tag);
+    digest
+}
+
 fn digest(inspected: &Value) -> &str {
     inspected["Config"]["Labels"]["deviced.digest"].as_str().unwrap()
 }
@@ -22,16 +32,11 @@ fn digest(inspected: &Value) -> &str {
 #[test]
 fn a_moved_tag_is_followed_and_a_bad_version_is_rolled_back() {
     let mut scene = Scene::new();
-    let first = scene.push("acme/web", "stable", SERVE);
-    scene.write(&web("[stable]", "", UPDATE));
-    scene.start();
-    scene.settles("web", "stable");
+    let first = settled(&mut scene, "stable", "", UPDATE);
     assert_eq!(digest(&scene.inspect("web")), first);
 
     let second = scene.push("acme/web", "stable", &format!("echo two; {SERVE}"));
-    scene.until("the second version runs", |scene| {
-        scene.container("web")["current"]["digest"] == second.as_str()
-    });
+    scene.until("the second version runs", |scene| scene.is_current("web", &second));
     scene.settles("web", "stable");
 
     let third = scene.push("acme/web", "stable", "echo last words; exit 3");
@@ -43,7 +48,7 @@ fn a_moved_tag_is_followed_and_a_bad_version_is_rolled_back() {
     let tries = |scene: &Scene| scene.done(&["history", "$Pweb", "--json"]).matches(&third).count();
     let before = tries(&scene);
     let fourth = scene.push("acme/web", "stable", &format!("echo four; {SERVE}"));
-    scene.until("the fix runs", |scene| scene.container("web")["current"]["digest"] == fourth.as_str());
+    scene.until("the fix runs", |scene| scene.is_current("web", &fourth));
     scene.settles("web", "stable");
     assert_eq!(tries(&scene), before);
 }
@@ -89,39 +94,27 @@ fn a_tag_that_was_set_is_kept_over_restarts_and_falls_back_when_it_is_not_there(
 #[test]
 fn a_rollback_by_hand_needs_no_registry_and_stays_until_it_is_released() {
     let mut scene = Scene::new();
-    let first = scene.push("acme/web", "stable", SERVE);
-    scene.write(&web("[stable]", "", UPDATE));
-    scene.start();
-    scene.settles("web", "stable");
+    let first = settled(&mut scene, "stable", "", UPDATE);
     let second = scene.push("acme/web", "stable", &format!("echo two; {SERVE}"));
-    scene.until("the second version runs", |scene| {
-        scene.container("web")["current"]["digest"] == second.as_str()
-    });
+    scene.until("the second version runs", |scene| scene.is_current("web", &second));
     scene.settles("web", "stable");
     scene.registry.go_away();
     scene.done(&["rollback", "$Pweb"]);
-    scene.until("the first version runs", |scene| {
-        scene.container("web")["current"]["digest"] == first.as_str()
-    });
+    scene.until("the first version runs", |scene| scene.is_current("web", &first));
     scene.settles("web", "stable");
     scene.registry.come_back();
     scene.done(&["update", "$Pweb"]);
     scene.settles("web", "stable");
     assert_eq!(digest(&scene.inspect("web")), first, "a poll must not redo what somebody undid");
     scene.done(&["release", "$Pweb"]);
-    scene.until("the second version is back", |scene| {
-        scene.container("web")["current"]["digest"] == second.as_str()
-    });
+    scene.until("the second version is back", |scene| scene.is_current("web", &second));
     scene.settles("web", "stable");
 }
 
 #[test]
 fn bad_arguments_are_not_blamed_on_the_image() {
     let mut scene = Scene::new();
-    let digest_of_it = scene.push("acme/web", "1", SERVE);
-    scene.write(&web("['1']", "", UPDATE));
-    scene.start();
-    scene.settles("web", "1");
+    let digest_of_it = settled(&mut scene, "1", "", UPDATE);
     scene.write(&web("['1']", ", entrypoint: [/bin/sh, -c, 'echo wrong; exit 2']", UPDATE));
     scene.until("the options are judged", |scene| {
         let container = scene.container("web");
@@ -147,9 +140,7 @@ fn a_version_that_crashes_in_its_probation_is_rolled_back() {
     scene.settles("web", "stable");
     scene.push("acme/web", "stable", "echo crashing soon; sleep 1.5; exit 4");
     scene.until("it was judged", |scene| scene.done(&["why", "$Pweb"]).contains("probation"));
-    scene.until("the first version is back", |scene| {
-        scene.container("web")["current"]["digest"] == first.as_str()
-    });
+    scene.until("the first version is back", |scene| scene.is_current("web", &first));
     scene.settles("web", "stable");
 }
 
