@@ -35,24 +35,19 @@ impl Target {
 }
 
 pub(super) trait ContainerManager: Send {
-    fn name(&self) -> &'static str;
-
-    fn target(&self) -> &Target;
-
-    /// Has the registry's version run, for the first time too.
-    fn replace(&mut self) -> Result;
+    /// Has the registry's version of the target run, for the first time too.
+    fn replace(&mut self, target: &Target) -> Result;
 }
 
 /// `deviced update`, which also waits until the version has proven itself.
 pub(super) struct Ours {
     manager: Deviced,
     document: PathBuf,
-    target: Target,
     is_installed: bool,
 }
 
 impl Ours {
-    pub(super) fn new(binary: PathBuf, docker: &Docker, place: &Path, target: Target) -> Result<Self> {
+    pub(super) fn new(binary: PathBuf, docker: &Docker, place: &Path, target: &Target) -> Result<Self> {
         let repository =
             target.reference.rsplit_once(':').map_or(target.reference.as_str(), |(name, _)| name);
         let text = format!(
@@ -68,22 +63,14 @@ impl Ours {
         let errors = log.try_clone().context("open the log")?;
         let mut manager = Deviced::new(binary, place, format!("swap-{}", std::process::id()));
         manager.start(&docker.environment(), (log.into(), errors.into()))?;
-        Ok(Self { manager, document, target, is_installed: false })
+        Ok(Self { manager, document, is_installed: false })
     }
 }
 
 impl ContainerManager for Ours {
-    fn name(&self) -> &'static str {
-        "deviced"
-    }
-
-    fn target(&self) -> &Target {
-        &self.target
-    }
-
-    fn replace(&mut self) -> Result {
+    fn replace(&mut self, target: &Target) -> Result {
         let call = if self.is_installed {
-            self.manager.call(&["update", &self.target.name()])
+            self.manager.call(&["update", &target.name()])
         } else {
             self.manager.call(&["apply"]).args([&self.document])
         };
@@ -97,11 +84,10 @@ impl ContainerManager for Ours {
 pub(super) struct Compose<'d> {
     docker: &'d Docker,
     file: PathBuf,
-    target: Target,
 }
 
 impl<'d> Compose<'d> {
-    pub(super) fn new(docker: &'d Docker, place: &Path, target: Target) -> Result<Self> {
+    pub(super) fn new(docker: &'d Docker, place: &Path, target: &Target) -> Result<Self> {
         let file = place.join("docker-compose.yml");
         let text = format!(
             "version: \"3\"\nservices:\n  {}:\n    image: {}\n    network_mode: host\n    environment: {{PORT: \"{}\"}}\n",
@@ -110,7 +96,7 @@ impl<'d> Compose<'d> {
             target.port,
         );
         std::fs::write(&file, text).context("write the compose file")?;
-        Ok(Self { docker, file, target })
+        Ok(Self { docker, file })
     }
 
     fn call(&self, arguments: &[&str]) -> Call {
@@ -119,15 +105,7 @@ impl<'d> Compose<'d> {
 }
 
 impl ContainerManager for Compose<'_> {
-    fn name(&self) -> &'static str {
-        "docker-compose pull, up -d"
-    }
-
-    fn target(&self) -> &Target {
-        &self.target
-    }
-
-    fn replace(&mut self) -> Result {
+    fn replace(&mut self, _: &Target) -> Result {
         self.call(&["pull", "--quiet"]).read()?;
         self.call(&["up", "--detach"]).read().map(|_| ())
     }
@@ -136,33 +114,24 @@ impl ContainerManager for Compose<'_> {
 /// The commands that a script or Watchtower gives: pull, stop, remove, run.
 pub(super) struct DockerByHand<'d> {
     docker: &'d Docker,
-    target: Target,
     is_installed: bool,
 }
 
 impl<'d> DockerByHand<'d> {
-    pub(super) fn new(docker: &'d Docker, target: Target) -> Self {
-        Self { docker, target, is_installed: false }
+    pub(super) fn new(docker: &'d Docker) -> Self {
+        Self { docker, is_installed: false }
     }
 }
 
 impl ContainerManager for DockerByHand<'_> {
-    fn name(&self) -> &'static str {
-        "docker pull, stop, rm, run"
-    }
-
-    fn target(&self) -> &Target {
-        &self.target
-    }
-
-    fn replace(&mut self) -> Result {
-        self.docker.call(["pull", "--quiet", &self.target.reference]).read()?;
-        let name = self.target.name();
+    fn replace(&mut self, target: &Target) -> Result {
+        self.docker.call(["pull", "--quiet", &target.reference]).read()?;
+        let name = target.name();
         if self.is_installed {
             self.docker.call(["stop", &name]).read()?;
             self.docker.call(["rm", &name]).read()?;
         }
-        self.docker.call(["run"]).args(self.target.run_arguments()).read()?;
+        self.docker.call(["run"]).args(target.run_arguments()).read()?;
         self.is_installed = true;
         Ok(())
     }
@@ -172,18 +141,17 @@ impl ContainerManager for DockerByHand<'_> {
 /// which is `podman stop`, `podman rm` and `podman run --replace`.
 pub(super) struct PodmanUnit {
     place: PathBuf,
-    target: Target,
 }
 
 impl PodmanUnit {
-    pub(super) fn new(place: &Path, target: Target) -> Result<Self> {
+    pub(super) fn new(place: &Path, target: &Target) -> Result<Self> {
         let (host, _) = target.reference.split_once('/').unwrap_or_default();
         let registries = format!("[[registry]]\nlocation = {host:?}\ninsecure = true\n");
         std::fs::write(place.join("registries.conf"), registries).context("write registries.conf")?;
         // Its default is more than a container may be allowed.
         let containers = "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n";
         std::fs::write(place.join("containers.conf"), containers).context("write containers.conf")?;
-        Ok(Self { place: place.to_owned(), target })
+        Ok(Self { place: place.to_owned() })
     }
 
     /// With a store of its own.
@@ -200,21 +168,13 @@ impl PodmanUnit {
 }
 
 impl ContainerManager for PodmanUnit {
-    fn name(&self) -> &'static str {
-        "podman pull, and what a restart of its unit does"
-    }
-
-    fn target(&self) -> &Target {
-        &self.target
-    }
-
-    fn replace(&mut self) -> Result {
-        let name = self.target.name();
-        self.call(&["pull", "--quiet", &self.target.reference]).read()?;
+    fn replace(&mut self, target: &Target) -> Result {
+        let name = target.name();
+        self.call(&["pull", "--quiet", &target.reference]).read()?;
         self.call(&["stop", "--ignore", "--time", "10", &name]).read()?;
         self.call(&["rm", "--force", "--ignore", &name]).read()?;
         let run = ["run", "--replace", "--cgroups", "no-conmon"];
-        self.call(&run).args(self.target.run_arguments()).read().map(|_| ())
+        self.call(&run).args(target.run_arguments()).read().map(|_| ())
     }
 }
 

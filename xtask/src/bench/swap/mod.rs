@@ -54,40 +54,54 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
         std::fs::create_dir(&path).context(format_args!("make {}", path.display()))?;
         Ok(path)
     };
-    let mut managers: Vec<Box<dyn ContainerManager + '_>> = vec![
-        Box::new(Ours::new(binary, &docker, &place("deviced")?, target_of("deviced")?)?),
-        Box::new(Compose::new(&docker, &place("compose")?, target_of("compose")?)?),
-        Box::new(DockerByHand::new(&docker, target_of("docker")?)),
-        Box::new(PodmanUnit::new(&place("podman")?, target_of("podman")?)?),
+    let ours = target_of("deviced")?;
+    let compose = target_of("compose")?;
+    let podman = target_of("podman")?;
+    let mut contenders = [
+        Contender {
+            name: "deviced",
+            manager: Box::new(Ours::new(binary, &docker, &place("deviced")?, &ours)?),
+            target: ours,
+        },
+        Contender {
+            name: "docker-compose pull, up -d",
+            manager: Box::new(Compose::new(&docker, &place("compose")?, &compose)?),
+            target: compose,
+        },
+        Contender {
+            name: "docker pull, stop, rm, run",
+            manager: Box::new(DockerByHand::new(&docker)),
+            target: target_of("docker")?,
+        },
+        Contender {
+            name: "podman pull, and what a restart of its unit does",
+            manager: Box::new(PodmanUnit::new(&place("podman")?, &podman)?),
+            target: podman,
+        },
     ];
-    let push = |manager: &dyn ContainerManager, version: u32| {
-        let repository = &manager.target().repository;
+    let push = |target: &Target, version: u32| {
+        let repository = &target.repository;
         registry.put(repository, TAG, &images.version(repository, &version.to_string(), Nature::Serves));
     };
-    let page =
-        |manager: &dyn ContainerManager, version: u32| format!("{} {version}", manager.target().repository);
-    for manager in &mut managers {
-        push(manager.as_ref(), 0);
-        let (port, first) = (manager.target().port, page(manager.as_ref(), 0));
-        service::replaced(port, None, &first, || manager.replace())?;
+    for contender in &mut contenders {
+        push(&contender.target, 0);
+        contender.replaced(0)?;
     }
-    let mut swaps = vec![Vec::new(); managers.len()];
+    let mut swaps = vec![Vec::new(); contenders.len()];
     for round in 1..=arguments.rounds {
-        for turn in 0..managers.len() {
-            let index = (turn + round as usize) % managers.len();
-            let (Some(manager), Some(swaps)) = (managers.get_mut(index), swaps.get_mut(index)) else {
+        for turn in 0..contenders.len() {
+            let index = (turn + round as usize) % contenders.len();
+            let (Some(contender), Some(swaps)) = (contenders.get_mut(index), swaps.get_mut(index)) else {
                 continue;
             };
             interrupt::pause(SETTLE)?;
-            push(manager.as_ref(), round);
-            let (before, after) = (page(manager.as_ref(), round - 1), page(manager.as_ref(), round));
-            let port = manager.target().port;
-            let swap = service::replaced(port, Some(&before), &after, || manager.replace())?;
-            eprintln!("{}: {} ms without service", manager.name(), swap.without_service.as_millis());
+            push(&contender.target, round);
+            let swap = contender.replaced(round)?;
+            eprintln!("{}: {} ms without service", contender.name, swap.without_service.as_millis());
             swaps.push(swap);
         }
     }
-    let rows = managers.iter().zip(&swaps).map(|(manager, swaps)| row(manager.name(), swaps));
+    let rows = contenders.iter().zip(&swaps).map(|(contender, swaps)| row(contender.name, swaps));
     let text = format!(
         "{}, {}; a release build, {} replacements by each.\n\n\
          | by | without service: median ms | worst | from the command to the new version: median ms | worst |\n\
@@ -102,6 +116,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
         rows.collect::<Result<Vec<_>>>()?.join("\n"),
     );
     section::write("swap", &text)
+}
+
+/// One who replaces a container.
+struct Contender<'d> {
+    name: &'static str,
+    target: Target,
+    manager: Box<dyn ContainerManager + 'd>,
+}
+
+impl Contender<'_> {
+    /// Has this version run in the place of the one before it, of which 0 has none.
+    fn replaced(&mut self, version: u32) -> Result<Swap> {
+        let target = &self.target;
+        let page = |version: u32| format!("{} {version}", target.repository);
+        let old = version.checked_sub(1).map(page);
+        service::replaced(target.port, old.as_deref(), &page(version), || self.manager.replace(target))
+    }
 }
 
 fn row(name: &str, swaps: &[Swap]) -> Result<String> {
